@@ -1,0 +1,1 @@
+"""The event log: one protocol, two engines, one runner."""

@@ -1,0 +1,57 @@
+"""What the runner runs: a handler turns a batch of records into rows, in the transaction that moves the offset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from auto_insurance.infra.bus.protocol import Record, TopicPartition
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel.outcome import Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records in order per partition, at least one."""
+
+    records: Sequence[Record]
+
+
+class Handler(Protocol):
+    """A consumer group's work.
+
+    The runner opens the transaction, calls ``handle``, writes dead letters for ``Dead`` outcomes, moves the offsets by
+    compare-and-set and commits. Whatever ``handle`` cached in memory about a batch counts only after ``committed``.
+    """
+
+    @property
+    def group(self) -> str: ...
+
+    @property
+    def topics(self) -> Sequence[str]: ...
+
+    async def handle(self, uow: UnitOfWork, batch: Batch) -> Sequence[Outcome[None]]:
+        """Return one outcome per record. An exception rolls the whole batch back."""
+        ...
+
+    def committed(self) -> None:
+        """The transaction of the last ``handle`` or ``tick`` committed."""
+        ...
+
+    def rolled_back(self) -> None:
+        """It did not: forget what it cached."""
+        ...
+
+    async def tick(self, uow: UnitOfWork, caught_up: Mapping[TopicPartition, datetime]) -> None:
+        """Time passes: called about once a second in a transaction of its own, also when nothing arrives.
+
+        ``caught_up`` tells, for each assigned partition, the instant up to which every record that had arrived has been
+        handled and committed: now, if the consumer is at the end; the last handled record's arrival time otherwise.
+        """
+        ...
+
+    async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """These partitions belong to somebody else now: forget their state."""
+        ...

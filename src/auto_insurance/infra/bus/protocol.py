@@ -1,0 +1,126 @@
+"""What an event log is, whichever engine runs it.
+
+A topic has partitions; a partition is a sequence of records with offsets 0, 1, 2, ... that never change. A consumer
+group remembers one *next offset* per partition, kept in PostgreSQL beside the rows that the records led to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from auto_insurance.contracts.topics import TopicSpec
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TopicPartition:
+    """A partition's address."""
+
+    topic: str
+    partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewRecord:
+    """A record to append. Records of one key land in one partition, in order (murmur2, as Java clients do)."""
+
+    topic: str
+    key: str
+    value: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record as it was read. ``appended_at`` is the log's own time: the arrival time."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+    headers: Mapping[str, str]
+    appended_at: datetime
+
+    @property
+    def tp(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.partition)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a record was appended."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Listener(Protocol):
+    """Told by a consumer which partitions come and go."""
+
+    async def on_assigned(self, partitions: Sequence[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Return the next offset to read for each partition, from PostgreSQL."""
+        ...
+
+    async def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Forget all that was cached for these partitions."""
+        ...
+
+
+class Consumer(Protocol):
+    """One member of a consumer group."""
+
+    async def start(self, listener: Listener) -> None: ...
+
+    async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        """Return up to ``max_records`` in order per partition; empty after ``timeout_s``. Also keeps the membership."""
+        ...
+
+    async def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read on from these offsets."""
+        ...
+
+    def assignment(self) -> frozenset[TopicPartition]: ...
+
+    async def end_offsets(self) -> Mapping[TopicPartition, int]:
+        """Return the end offset (that of the next record to come) of each assigned partition."""
+        ...
+
+    async def committed(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Told after the commit in PostgreSQL, for lag tools of the engine; may fail silently."""
+        ...
+
+    async def close(self) -> None:
+        """Leave the group, so that others take over at once."""
+        ...
+
+
+class EventLog(Protocol):
+    """A durable log."""
+
+    async def ensure_topics(self, specs: Sequence[TopicSpec]) -> None: ...
+
+    async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
+        """Append durably; returns only then. Raises ``LogFull`` or ``LogUnavailable`` (both ``Unavailable``)."""
+        ...
+
+    async def topic_id(self, topic: str) -> str:
+        """Return an id that changes when a topic is made anew."""
+        ...
+
+    async def end_offsets(self, topic: str) -> Mapping[TopicPartition, int]: ...
+
+    def consumer(self, group: str, topics: Sequence[str], *, member: str) -> Consumer: ...
+
+    async def trim(self) -> int:
+        """Remove old records that every group is past; returns how many segments or records went."""
+        ...
+
+    async def check(self) -> None:
+        """Raise if the log can't take or give records."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,56 @@
+"""The engine: one pool per process, time-outs on every connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """Pool sizes and time-outs; seconds unless the name says otherwise."""
+
+    url: str
+    pool_size: int = 10
+    max_overflow: int = 20
+    pool_timeout_s: float = 30.0
+    pool_recycle_s: int = 3600
+    connect_timeout_s: float = 10.0
+    statement_timeout_ms: int = 30_000
+    idle_in_transaction_timeout_ms: int = 15_000
+    lock_timeout_ms: int = 10_000
+    echo: bool = False
+    application_name: str = "auto-insurance"
+
+
+def async_url(url: str) -> str:
+    """Return the URL with the asyncpg driver, whatever driver of PostgreSQL it names. Raises ``ValueError``."""
+    parsed = make_url(url)
+    if not parsed.drivername.startswith(("postgresql", "postgres")):
+        raise ValueError("DATABASE_URL must be a postgresql:// address")
+    return parsed.set(drivername="postgresql+asyncpg").render_as_string(hide_password=False)
+
+
+def create_engine(options: EngineOptions) -> AsyncEngine:
+    """Return an engine. Connects lazily: the database need not be up."""
+    return create_async_engine(
+        async_url(options.url),
+        pool_size=options.pool_size,
+        max_overflow=options.max_overflow,
+        pool_timeout=options.pool_timeout_s,
+        pool_recycle=options.pool_recycle_s,
+        pool_pre_ping=True,
+        echo=options.echo,
+        connect_args={
+            "timeout": options.connect_timeout_s,
+            "server_settings": {
+                "application_name": options.application_name,
+                "statement_timeout": str(options.statement_timeout_ms),
+                "idle_in_transaction_session_timeout": str(options.idle_in_transaction_timeout_ms),
+                "lock_timeout": str(options.lock_timeout_ms),
+                "timezone": "UTC",
+            },
+        },
+    )

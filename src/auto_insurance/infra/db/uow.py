@@ -1,0 +1,86 @@
+"""The unit of work: the one place that commits.
+
+One transaction per request, job or batch. Domain events go to the outbox inside the transaction; effects on other
+systems (purge, publish) run after the commit and never before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import asyncpg
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from auto_insurance.infra.db.outbox import append_to_outbox
+from auto_insurance.kernel.events import Envelope
+
+AfterCommit = Callable[[], Awaitable[None]]
+log = structlog.get_logger(__name__)
+
+
+class UnitOfWork:
+    """A transaction in progress. Repositories take it; only :class:`Database` makes and ends it."""
+
+    def __init__(self, conn: AsyncConnection) -> None:
+        self.conn = conn
+        self._events: list[tuple[str, Envelope]] = []
+        self._after: list[AfterCommit] = []
+
+    def publish(self, topic: str, event: Envelope) -> None:
+        """Write a domain event to the outbox when this transaction commits."""
+        self._events.append((topic, event))
+
+    def after_commit(self, effect: AfterCommit) -> None:
+        """Run ``effect`` once the transaction has committed; its failure is logged, not raised."""
+        self._after.append(effect)
+
+    async def driver(self) -> asyncpg.Connection[Any]:
+        """Return the asyncpg connection under this transaction, for COPY."""
+        raw = await self.conn.get_raw_connection()
+        return cast("asyncpg.Connection[Any]", raw.driver_connection)
+
+    async def flush_events(self) -> None:
+        """Write the published events to the outbox now (the commit does it by itself)."""
+        if self._events:
+            events, self._events = self._events, []
+            await append_to_outbox(self.conn, events)
+
+    async def run_effects(self) -> None:
+        """Run what waits for the commit."""
+        for effect in self._after:
+            try:
+                await effect()
+            except Exception:
+                log.exception("after_commit_effect_failed")
+
+
+class Database:
+    """Gives out units of work on one engine."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[UnitOfWork]:
+        """Open a transaction: commits on leaving the block, rolls back on any exception."""
+        async with self.engine.connect() as conn:
+            uow = UnitOfWork(conn)
+            async with conn.begin():
+                yield uow
+                await uow.flush_events()
+        await uow.run_effects()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[UnitOfWork]:
+        """Open a read-only transaction; a write inside it fails."""
+        async with self.engine.connect() as conn:
+            await conn.execution_options(postgresql_readonly=True)
+            async with conn.begin():
+                yield UnitOfWork(conn)
+
+    async def dispose(self) -> None:
+        """Close the pool."""
+        await self.engine.dispose()

@@ -1,0 +1,1 @@
+"""The vocabulary that every domain shares. No I/O, no framework."""

@@ -1,0 +1,1 @@
+"""Trips: segmentation, detection and aggregation of a device's samples."""

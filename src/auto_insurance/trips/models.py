@@ -1,0 +1,126 @@
+"""Tables of trips, their events and the state of each device."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+
+from auto_insurance.infra.db.metadata import metadata
+
+TRIP_STATUSES = ("in_progress", "completed", "withdrawn")
+
+trips = Table(
+    "trips",
+    metadata,
+    Column("trip_id", Uuid, primary_key=True),
+    Column("driver_id", Text, nullable=False),
+    Column("device_id", Text, nullable=False),
+    Column("vehicle_id", Text),
+    Column("status", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("start_time", DateTime(timezone=True), nullable=False),
+    Column("end_time", DateTime(timezone=True)),
+    Column("time_zone", Text, nullable=False),
+    Column("start_latitude", Float(53), nullable=False),
+    Column("start_longitude", Float(53), nullable=False),
+    Column("end_latitude", Float(53)),
+    Column("end_longitude", Float(53)),
+    Column("duration_s", Float(53), nullable=False),
+    Column("moving_s", Float(53), nullable=False),
+    Column("idle_s", Float(53), nullable=False),
+    Column("distance_miles", Float(53), nullable=False),
+    Column("avg_speed_mph", Float(53), nullable=False),
+    Column("max_speed_mph", Float(53), nullable=False),
+    Column("harsh_braking_count", Integer, nullable=False),
+    Column("harsh_braking_severe_count", Integer, nullable=False),
+    Column("rapid_accel_count", Integer, nullable=False),
+    Column("rapid_accel_severe_count", Integer, nullable=False),
+    Column("harsh_corner_count", Integer, nullable=False),
+    Column("harsh_corner_severe_count", Integer, nullable=False),
+    Column("speeding_count", Integer, nullable=False),
+    Column("speeding_s", Float(53), nullable=False),
+    Column("speeding_10_s", Float(53), nullable=False),
+    Column("speeding_20_s", Float(53), nullable=False),
+    Column("speed_limit_known_s", Float(53), nullable=False),
+    Column("speed_limit_known_miles", Float(53), nullable=False),
+    Column("phone_usage_s", Float(53), nullable=False),
+    Column("phone_known_s", Float(53), nullable=False),
+    Column("phone_known_miles", Float(53), nullable=False),
+    Column("night_s", Float(53), nullable=False),
+    Column("night_miles", Float(53), nullable=False),
+    Column("late_night_miles", Float(53), nullable=False),
+    Column("rush_hour_miles", Float(53), nullable=False),
+    Column("weekend_miles", Float(53), nullable=False),
+    Column("low_speed_miles", Float(53), nullable=False),
+    Column("mid_speed_miles", Float(53), nullable=False),
+    Column("high_speed_miles", Float(53), nullable=False),
+    Column("sample_count", Integer, nullable=False),
+    Column("flagged_count", Integer, nullable=False),
+    Column("gap_count", Integer, nullable=False),
+    Column("gap_miles", Float(53), nullable=False),
+    Column("crash_reported", Boolean, nullable=False),
+    Column("end_reason", Text),
+    Column("content_hash", LargeBinary),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("status IN ('in_progress', 'completed', 'withdrawn')", name="status"),
+    Index("ix_trips_driver_id_start_time", "driver_id", text("start_time DESC")),
+    Index("ix_trips_device_id_start_time", "device_id", "start_time"),
+    Index("ix_trips_open", "device_id", postgresql_where=text("status = 'in_progress'")),
+)
+"""Speed bands of distance: low < 25 mph, mid 25 to < 50 mph, high from 50 mph. speeding_s from 5 mph over the posted
+limit, speeding_10_s and speeding_20_s from 10 and 20 mph over (each contained in the one before). Night is 22-05 local, late
+night 00-04, rush hour weekdays 07-09 and 16-19. Rates over speed limits and phone use are over the known part only."""
+
+trip_events = Table(
+    "trip_events",
+    metadata,
+    Column("trip_id", Uuid, nullable=False, primary_key=True),
+    Column("seq", SmallInteger, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("severity", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("duration_s", Float(53), nullable=False),
+    Column("peak", Float(53), nullable=False),
+    Column("speed_mph", Float(53)),
+    Column("latitude", Float(53)),
+    Column("longitude", Float(53)),
+    Column("asserted", Boolean, nullable=False),
+)
+"""Found by the server (``asserted`` false) or said by the device (true; kept beside, never counted). kind: harsh_brake,
+rapid_accel, harsh_corner, speeding, phone_usage, crash; severity: moderate, severe. ``peak`` is m/s2 for the harsh
+kinds, mph over the limit for speeding, mph for phone_usage."""
+
+device_trip_state = Table(
+    "device_trip_state",
+    metadata,
+    Column("device_id", Text, primary_key=True),
+    Column("log_topic", Text, nullable=False),
+    Column("log_partition", Integer, nullable=False),
+    Column("state", LargeBinary, nullable=False),
+    Column("last_event_us", BigInteger, nullable=False),
+    Column("last_arrival_at", DateTime(timezone=True), nullable=False),
+    Column("silence_deadline", DateTime(timezone=True)),
+    Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Index(
+        "ix_device_trip_state_silence",
+        "log_partition",
+        "silence_deadline",
+        postgresql_where=text("silence_deadline IS NOT NULL"),
+    ),
+)

@@ -1,0 +1,77 @@
+"""Fixtures that all tests share: one PostgreSQL per test session, one fresh database per test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from auto_insurance.infra.db import migrate
+from auto_insurance.infra.db.engine import EngineOptions, create_engine
+from auto_insurance.infra.db.uow import Database
+from auto_insurance.infra.embedded.postgres import EmbeddedPostgres
+
+SHARED_DATA = Path(os.environ.get("AUTO_INSURANCE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of recorded drives and portfolios; its tests skip where it is absent."""
+    if not SHARED_DATA.is_dir():
+        pytest.skip(f"no recorded data at {SHARED_DATA}; set AUTO_INSURANCE_TEST_DATA")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """An embedded server without durability, with a migrated template database; one per test process."""
+    base = Path(tempfile.mkdtemp(prefix="auto-insurance-test-"))
+    base.chmod(0o755)
+    server = EmbeddedPostgres(base / "pg", fast=True)
+    server.start()
+    try:
+        _make_template(server)
+        yield server
+    finally:
+        server.stop()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+def _make_template(server: EmbeddedPostgres) -> None:
+    import asyncio
+
+    async def create() -> None:
+        conn = await asyncpg.connect(server.url())
+        await conn.execute("CREATE DATABASE migrated")
+        await conn.close()
+
+    asyncio.run(create())
+    migrate.upgrade(server.url("migrated"))
+
+
+@pytest.fixture
+async def database_url(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
+    """A fresh, migrated database of its own for one test."""
+    name = f"test_{os.getpid()}_{next(_numbers)}"
+    conn = await asyncpg.connect(postgres_server.url())
+    await conn.execute(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY file_copy")
+    try:
+        yield postgres_server.url(name)
+    finally:
+        await conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await conn.close()
+
+
+@pytest.fixture
+async def db(database_url: str) -> AsyncIterator[Database]:
+    """Units of work on a fresh database."""
+    database = Database(create_engine(EngineOptions(url=database_url, pool_size=5)))
+    yield database
+    await database.dispose()
