@@ -1,0 +1,90 @@
+"""Forms in which other domains see trips."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+
+class TripSums(msgspec.Struct, frozen=True, kw_only=True):
+    """What adds up over trips. Seconds, statute miles and counts; see ``models.trips`` for the definitions."""
+
+    duration_s: float = 0.0
+    moving_s: float = 0.0
+    idle_s: float = 0.0
+    distance_miles: float = 0.0
+    harsh_braking_count: int = 0
+    harsh_braking_severe_count: int = 0
+    rapid_accel_count: int = 0
+    rapid_accel_severe_count: int = 0
+    harsh_corner_count: int = 0
+    harsh_corner_severe_count: int = 0
+    speeding_count: int = 0
+    speeding_s: float = 0.0
+    speeding_10_s: float = 0.0
+    speeding_20_s: float = 0.0
+    speed_limit_known_s: float = 0.0
+    speed_limit_known_miles: float = 0.0
+    phone_usage_s: float = 0.0
+    phone_known_s: float = 0.0
+    phone_known_miles: float = 0.0
+    night_s: float = 0.0
+    night_miles: float = 0.0
+    late_night_miles: float = 0.0
+    rush_hour_miles: float = 0.0
+    weekend_miles: float = 0.0
+    low_speed_miles: float = 0.0
+    mid_speed_miles: float = 0.0
+    high_speed_miles: float = 0.0
+    sample_count: int = 0
+    flagged_count: int = 0
+    gap_count: int = 0
+    gap_miles: float = 0.0
+
+
+class TripFacts(TripSums, frozen=True, kw_only=True):
+    """One trip."""
+
+    trip_id: UUID
+    driver_id: str
+    device_id: str
+    vehicle_id: str | None
+    status: str
+    revision: int
+    start_time: datetime
+    end_time: datetime | None
+    time_zone: str
+    start_latitude: float
+    start_longitude: float
+    end_latitude: float | None
+    end_longitude: float | None
+    avg_speed_mph: float
+    max_speed_mph: float
+    crash_reported: bool
+    end_reason: str | None
+
+
+class TripTotals(TripSums, frozen=True, kw_only=True):
+    """A driver's completed trips that started in [since, until)."""
+
+    driver_id: str
+    trip_count: int = 0
+    max_speed_mph: float = 0.0
+    first_start: datetime | None = None
+    last_end: datetime | None = None
+
+
+class TripEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that happened on a trip; see ``models.trip_events``."""
+
+    kind: str
+    severity: str
+    started_at: datetime
+    duration_s: float
+    peak: float
+    speed_mph: float | None
+    latitude: float | None
+    longitude: float | None
+    asserted: bool
