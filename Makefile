@@ -1,0 +1,69 @@
+# Bare `make` prints this help. Everything runs in .venv; nothing is installed outside the checkout.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PY ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --quiet --custom-compile-command "make lock"
+
+.PHONY: help setup run test check format lint types imports deps bench lock docs clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Create .venv with locked dependencies; the command is then .venv/bin/auto-insurance
+
+$(STAMP): requirements/dev.txt requirements/uv.txt pyproject.toml
+	@$(PY) -c 'import sys; v = sys.version_info; sys.exit(f"Python 3.11 or newer is needed, this is {v.major}.{v.minor}; set PY=...") if v < (3, 11) else None'
+	@test -x $(BIN)/python || $(PY) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+run: setup ## Start everything on embedded engines with a simulated demo fleet (Ctrl-C stops it, data stay in .data)
+	@$(BIN)/auto-insurance up --demo
+
+test: setup ## Run all tests in parallel with coverage (floor: 90 % of branches)
+	@rm -f .coverage .coverage.*
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=
+	@$(BIN)/coverage report --skip-covered | tail -n 40
+
+check: setup format-check lint types imports deps test ## What CI runs: format, lint, types, import rules, dependencies, tests
+
+.PHONY: format-check
+format-check: setup
+	@$(BIN)/ruff format --check --quiet . || (echo "run 'make format'" && false)
+
+lint: setup
+	@$(BIN)/ruff check --quiet .
+
+types: setup
+	@$(BIN)/mypy
+
+imports: setup
+	@PYTHONPATH=. $(BIN)/lint-imports
+
+deps: setup
+	@$(BIN)/deptry src
+
+format: setup ## Format the code and mend what can be mended
+	@$(BIN)/ruff check --quiet --fix . || true
+	@$(BIN)/ruff format --quiet .
+
+docs: setup ## Regenerate docs/reference from the code
+	@PYTHONPATH=. $(BIN)/python -m tools.reference
+
+bench: setup ## Run the benchmarks (each prints a ratio against a limit measured in the same run)
+	@$(BIN)/python -m benchmarks
+
+lock: ## Renew the pinned locks after a change of dependencies in pyproject.toml
+	@$(UV_COMPILE) --output-file requirements/runtime.txt
+	@$(UV_COMPILE) --group dev --output-file requirements/dev.txt
+	@grep -A 60 '^uv==' requirements/dev.txt | awk '/^[a-z]/ && NR > 1 {exit} /^    #/ {next} {print}' > requirements/uv.txt
+
+clean: ## Remove build products and caches; keeps .data and .venv
+	@rm -rf dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
