@@ -6,6 +6,7 @@ import asyncio
 import re
 
 from auto_insurance.bootstrap import metadata
+
 from auto_insurance.infra.db import migrate
 
 
