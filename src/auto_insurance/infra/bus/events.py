@@ -1,0 +1,90 @@
+"""Consumers of domain topics: decode the envelope, have each event's effect once."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import msgspec
+import structlog
+
+from auto_insurance.infra.bus.handled import note_handled
+from auto_insurance.infra.bus.handler import Batch
+from auto_insurance.infra.bus.protocol import TopicPartition
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import events
+from auto_insurance.kernel.events import Envelope
+from auto_insurance.kernel.outcome import Dead, Drop, Ok, Outcome
+
+log = structlog.get_logger(__name__)
+
+EventFunction = Callable[[UnitOfWork, Envelope], Awaitable[None]]
+MALFORMED = "malformed_event"
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A group that wants some types of events of a topic.
+
+    Each function is called with the transaction that moves the group's offset. It raises to have the event tried
+    again by itself and, if it keeps failing, put with the dead letters; it must not commit.
+    """
+
+    group: str
+    topic: str
+    handlers: Mapping[str, EventFunction]
+
+
+class EventHandler:
+    """Runs a subscription. Implements :class:`auto_insurance.infra.bus.handler.Handler`."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    @property
+    def group(self) -> str:
+        return self._subscription.group
+
+    @property
+    def topics(self) -> Sequence[str]:
+        return (self._subscription.topic,)
+
+    async def handle(self, uow: UnitOfWork, batch: Batch) -> Sequence[Outcome[None]]:
+        """Call the functions in order for events that this group has not handled yet."""
+        decoded = [_decode(record.value) for record in batch.records]
+        wanted = [e.id for e in decoded if isinstance(e, Envelope) and e.type in self._subscription.handlers]
+        fresh = await note_handled(uow, self.group, wanted)
+        outcomes: list[Outcome[None]] = []
+        for event in decoded:
+            if isinstance(event, Dead):
+                outcomes.append(event)
+            elif event.type not in self._subscription.handlers:
+                outcomes.append(Ok(None))
+            elif event.id not in fresh:
+                outcomes.append(Drop())
+            else:
+                fresh.discard(event.id)
+                await self._subscription.handlers[event.type](uow, event)
+                outcomes.append(Ok(None))
+        return outcomes
+
+    def committed(self) -> None:
+        """Keeps nothing in memory."""
+
+    def rolled_back(self) -> None:
+        """Keeps nothing in memory."""
+
+    async def tick(self, uow: UnitOfWork, caught_up: Mapping[TopicPartition, datetime]) -> None:
+        """Time alone changes nothing here."""
+
+    async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
+        """Keeps nothing in memory."""
+
+
+def _decode(value: bytes) -> Envelope | Dead:
+    try:
+        return events.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        # The message names the place and the types, never the data.
+        return Dead(MALFORMED, str(error)[:500])
