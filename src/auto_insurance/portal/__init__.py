@@ -1,0 +1,1 @@
+"""Driver-facing reads that need several domains."""

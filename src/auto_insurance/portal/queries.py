@@ -1,0 +1,124 @@
+"""Read-only SQL over trips, scores and premiums. Each function is one statement, whatever the number of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, Select, String, and_, cast, false, func, select
+
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.risk.models import trip_scores
+from auto_insurance.trips.models import trips
+
+VISIBLE = ("in_progress", "completed")
+_SUMMED = (
+    "duration_s",
+    "distance_miles",
+    "harsh_braking_count",
+    "rapid_accel_count",
+    "harsh_corner_count",
+    "speeding_s",
+    "speed_limit_known_miles",
+    "phone_usage_s",
+    "phone_known_miles",
+    "night_miles",
+    "late_night_miles",
+    "rush_hour_miles",
+    "weekend_miles",
+    "high_speed_miles",
+    "moving_s",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TripFilter:
+    """Which trips to list. ``driver_id`` None means all drivers."""
+
+    driver_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    risk_level: str | None = None
+    search: str | None = None
+
+
+_scored = trips.outerjoin(trip_scores, trip_scores.c.trip_id == trips.c.trip_id)
+
+
+def _listing() -> Select[Any]:
+    scores = (trip_scores.c.trip_score, trip_scores.c.risk_level, trip_scores.c.contributions)
+    return select(trips, *scores).select_from(_scored)
+
+
+def _where(query: Select[Any], wanted: TripFilter) -> Select[Any]:
+    query = query.where(trips.c.status.in_(VISIBLE))
+    if wanted.driver_id is not None:
+        query = query.where(trips.c.driver_id == wanted.driver_id)
+    if wanted.since is not None:
+        query = query.where(trips.c.start_time >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(trips.c.start_time < wanted.until)
+    if wanted.risk_level is not None:
+        query = query.where(trip_scores.c.risk_level == wanted.risk_level)
+    if wanted.search:
+        query = query.where(_matches(wanted.search))
+    return query
+
+
+def _matches(search: str) -> Any:
+    """A trip's id, device or vehicle starts with the text; for a text without any letter or digit nothing matches."""
+    prefix = search.strip().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+    if prefix == "%":
+        return false()
+    return (
+        cast(trips.c.trip_id, String).ilike(prefix)
+        | trips.c.device_id.ilike(prefix)
+        | trips.c.vehicle_id.ilike(prefix)
+        | trips.c.driver_id.ilike(prefix)
+    )
+
+
+async def list_trips(
+    uow: UnitOfWork, wanted: TripFilter, *, page: int, page_size: int
+) -> tuple[list[Mapping[str, Any]], int]:
+    """Return a page of trips, newest first, and how many there are."""
+    counting = _where(select(func.count()).select_from(_scored), wanted)
+    total = (await uow.conn.execute(counting)).scalar_one()
+    query = _where(_listing(), wanted).order_by(trips.c.start_time.desc(), trips.c.trip_id)
+    rows = await uow.conn.execute(query.limit(page_size).offset((page - 1) * page_size))
+    return [row._mapping for row in rows], total
+
+
+async def get_trip(uow: UnitOfWork, driver_id: str, trip_id: UUID) -> Mapping[str, Any] | None:
+    """Return one trip of this driver with its score, or None."""
+    query = _where(_listing(), TripFilter(driver_id=driver_id)).where(trips.c.trip_id == trip_id)
+    row = (await uow.conn.execute(query)).one_or_none()
+    return None if row is None else row._mapping
+
+
+async def trip_totals(
+    uow: UnitOfWork, driver_id: str, *, since: datetime | None = None, until: datetime | None = None
+) -> Row[Any]:
+    """Return sums, extremes and the mean score over a driver's completed trips that started in [since, until)."""
+    done = trips.c.status == "completed"
+    query = _where(
+        select(
+            func.count().filter(done).label("trip_count"),
+            func.count().filter(trips.c.status == "in_progress").label("in_progress"),
+            *(func.coalesce(func.sum(trips.c[name]).filter(done), 0).label(name) for name in _SUMMED),
+            func.coalesce(func.max(trips.c.max_speed_mph).filter(done), 0.0).label("max_speed_mph"),
+            func.min(trips.c.start_time).filter(done).label("first_start"),
+            func.max(trips.c.end_time).filter(done).label("last_end"),
+            (
+                func.sum(trip_scores.c.trip_score * trips.c.distance_miles).filter(done)
+                / func.nullif(
+                    func.sum(trips.c.distance_miles).filter(and_(done, trip_scores.c.trip_score.is_not(None))), 0
+                )
+            ).label("avg_trip_score"),
+        ).select_from(_scored),
+        TripFilter(driver_id=driver_id, since=since, until=until),
+    )
+    return (await uow.conn.execute(query)).one()
