@@ -1,0 +1,133 @@
+"""Watches statements and pools of an engine."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from time import perf_counter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import structlog
+from sqlalchemy import event
+from sqlalchemy import exc as sa
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, PoolProxiedConnection, QueuePool
+
+from auto_insurance.infra.metrics import definitions as m
+from auto_insurance.infra.metrics.series import OTHER, QUERY_TYPES
+
+log = structlog.get_logger(__name__)
+
+_VERB = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|COPY|WITH)\b", re.IGNORECASE)
+_WRITE = re.compile(r"\b(INSERT\s+INTO|UPDATE|DELETE\s+FROM)\b", re.IGNORECASE)
+_TABLE = re.compile(r'\b(?:FROM|INTO|UPDATE|JOIN|COPY)\s+(?:ONLY\s+)?"?([a-z_][a-z0-9_]*)', re.IGNORECASE)
+_PARTITION = re.compile(r"(_p?\d+|_default)+$")
+_STARTED = "auto_insurance_query_started"
+
+
+class CountedPool(AsyncAdaptedQueuePool):
+    """The engine's pool; it counts how often no connection came free in time."""
+
+    def connect(self) -> PoolProxiedConnection:
+        try:
+            return super().connect()
+        except sa.TimeoutError:
+            m.DB_POOL_TIMEOUTS_TOTAL.inc()
+            raise
+
+
+def instrument_engine(engine: AsyncEngine, tables: Iterable[str], *, slow_query_s: float = 0.5) -> None:
+    """Time every statement of ``engine``; one slower than ``slow_query_s`` is counted and logged without parameters.
+
+    ``tables`` is the closed set of table names; a partition counts as its parent, all else as ``other``.
+    """
+    classify = classifier(frozenset(tables))
+    sync_engine = engine.sync_engine
+
+    @event.listens_for(sync_engine, "before_cursor_execute")
+    def before(conn: Any, _cursor: Any, _statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
+        conn.info[_STARTED] = perf_counter()
+
+    @event.listens_for(sync_engine, "after_cursor_execute")
+    def after(conn: Any, _cursor: Any, statement: str, _parameters: Any, _context: Any, _many: bool) -> None:
+        _observe(conn.info.pop(_STARTED, None), *classify(statement), slow_query_s)
+
+    @event.listens_for(sync_engine, "handle_error")
+    def failed(context: Any) -> None:
+        if context.connection is not None and context.statement is not None:
+            # A statement that ran into its time-out is the slowest of all.
+            _observe(context.connection.info.pop(_STARTED, None), *classify(context.statement), slow_query_s)
+
+
+@contextmanager
+def time_query(query_type: str, table: str, *, slow_query_s: float = 0.5) -> Iterator[None]:
+    """Time work that goes past SQLAlchemy, such as COPY through asyncpg. ``table`` must be of the closed set."""
+    started = perf_counter()
+    try:
+        yield
+    finally:
+        _observe(started, query_type, table, slow_query_s)
+
+
+def _observe(started: float | None, query_type: str, table: str, slow_query_s: float) -> None:
+    if started is None:
+        return
+    taken = perf_counter() - started
+    m.DB_QUERY_DURATION_SECONDS.labels(query_type, table).observe(taken)
+    if taken >= slow_query_s:
+        m.DB_SLOW_QUERIES_TOTAL.inc()
+        log.warning("slow_query", query_type=query_type, table=table, duration_ms=round(taken * 1000, 1))
+
+
+def classifier(tables: frozenset[str]) -> Callable[[str], tuple[str, str]]:
+    """Return a function from SQL to (query type, first known table), both from closed sets."""
+
+    @lru_cache(maxsize=2048)
+    def classify(statement: str) -> tuple[str, str]:
+        verb = _VERB.search(statement)
+        query_type = verb.group(1).lower() if verb else OTHER
+        if query_type == "with":
+            write = _WRITE.search(statement)
+            query_type = write.group(1).split()[0].lower() if write else "select"
+        table = OTHER
+        for match in _TABLE.finditer(statement):
+            name = match.group(1).lower()
+            name = name if name in tables else _PARTITION.sub("", name)
+            if name in tables:
+                table = name
+                break
+        return (query_type if query_type in QUERY_TYPES else OTHER), table
+
+    return classify
+
+
+_pools: WeakKeyDictionary[Pool, tuple[int, int, int]] = WeakKeyDictionary()
+
+
+def track_pool(engine: AsyncEngine) -> None:
+    """Keep the gauges of connections (size, in use, overflow) up to date; several engines of a process add up."""
+    sync_engine = engine.sync_engine
+
+    def update(returning: int) -> None:
+        pool = sync_engine.pool
+        if isinstance(pool, QueuePool):
+            # A returned connection is told of before it is back; with the pool full it will be closed, not kept.
+            closing = returning if pool.checkedin() >= pool.size() else 0
+            out = max(0, pool.checkedout() - returning)
+            _pools[pool] = (pool.size(), out, max(0, pool.overflow() - closing))
+            _publish()
+
+    for name in ("checkout", "connect"):
+        event.listen(sync_engine.pool, name, lambda *_: update(0))
+    event.listen(sync_engine.pool, "checkin", lambda *_: update(1))
+    update(0)
+
+
+def _publish() -> None:
+    sizes, out, overflow = (sum(column) for column in zip(*_pools.values(), strict=True))
+    m.DB_CONNECTION_POOL_SIZE.set(sizes)
+    m.DB_CONNECTION_POOL_CHECKED_OUT.set(out)
+    m.DB_CONNECTION_POOL_OVERFLOW.set(overflow)
