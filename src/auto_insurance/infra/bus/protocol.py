@@ -66,7 +66,7 @@ class Listener(Protocol):
         ...
 
     async def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Forget all that was cached for these partitions."""
+        """Forget all that was cached for these partitions. Called from within ``poll`` and ``close`` only."""
         ...
 
 
@@ -76,7 +76,11 @@ class Consumer(Protocol):
     async def start(self, listener: Listener) -> None: ...
 
     async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
-        """Return up to ``max_records`` in order per partition; empty after ``timeout_s``. Also keeps the membership."""
+        """Return up to ``max_records`` in order per partition; empty after ``timeout_s``. Also keeps the membership.
+
+        Raises ``LogUnavailable`` when the log is away (poll again later) and ``OffsetOutOfRange`` when the log no
+        longer has what the group wants next.
+        """
         ...
 
     async def seek(self, positions: Mapping[TopicPartition, int]) -> None:
@@ -93,8 +97,12 @@ class Consumer(Protocol):
         """Told after the commit in PostgreSQL, for lag tools of the engine; may fail silently."""
         ...
 
+    async def rejoin(self) -> None:
+        """Give up the assignment (``on_revoked``) and ask for it anew at the next poll: what was known is in doubt."""
+        ...
+
     async def close(self) -> None:
-        """Leave the group, so that others take over at once."""
+        """Leave the group, so that others take over at once; tells the listener ``on_revoked``."""
         ...
 
 
@@ -104,7 +112,11 @@ class EventLog(Protocol):
     async def ensure_topics(self, specs: Sequence[TopicSpec]) -> None: ...
 
     async def append(self, records: Sequence[NewRecord]) -> Sequence[Position]:
-        """Append durably; returns only then. Raises ``LogFull`` or ``LogUnavailable`` (both ``Unavailable``)."""
+        """Append durably; returns only then.
+
+        Raises ``LogFull`` or ``LogUnavailable`` (both ``Unavailable``; after the latter the records may be stored all
+        the same: send them again), ``InvalidRecord`` or ``RecordTooLarge`` (nothing of the call was stored).
+        """
         ...
 
     async def topic_id(self, topic: str) -> str:
@@ -112,6 +124,10 @@ class EventLog(Protocol):
         ...
 
     async def end_offsets(self, topic: str) -> Mapping[TopicPartition, int]: ...
+
+    async def start_offsets(self, topic: str) -> Mapping[TopicPartition, int]:
+        """Return the first offset that each partition still has: where a new group begins."""
+        ...
 
     def consumer(self, group: str, topics: Sequence[str], *, member: str) -> Consumer: ...
 

@@ -19,6 +19,8 @@ def is_transient(error: BaseException) -> bool:
             return True
         if isinstance(seen, sa.DBAPIError) and seen.connection_invalidated:
             return True
+        if isinstance(seen, asyncpg.InterfaceError) and isinstance(seen, ValueError):
+            return False  # the driver's own DataError: a value that will never fit
         if isinstance(seen, ConnectionError | asyncio.TimeoutError | asyncpg.InterfaceError):
             return True
         if isinstance(seen, OSError) and not isinstance(seen, FileNotFoundError | PermissionError):
