@@ -1,0 +1,1 @@
+"""Risk: expected claim frequency per distance, its score and its reasons."""
