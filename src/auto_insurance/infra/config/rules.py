@@ -1,0 +1,67 @@
+"""Rules over several settings: what production refuses, and what one setting demands of another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from auto_insurance.infra.config.sources import Problem
+from auto_insurance.infra.config.tree import DEVELOPMENT_JWT_SECRET, Environment, Settings
+
+MIN_SECRET_BYTES = 32
+_PLACEHOLDERS = ("change-me", "change_me", "changeme", "change-in-production", "change-this")
+
+
+def broken_rules(settings: Settings) -> Iterator[Problem]:
+    """Yield what forbids these settings, one problem per variable."""
+    if settings.event_log == "kafka" and not settings.kafka.bootstrap_servers:
+        yield Problem("KAFKA_BOOTSTRAP_SERVERS", "is needed with EVENT_LOG=kafka: host:port of the brokers, by comma")
+    yield from _addresses(settings)
+    if settings.environment in {Environment.PRODUCTION, Environment.STAGING}:
+        yield from _secrets(settings)
+    if settings.is_production:
+        where = "must be off in production"
+        if settings.debug:
+            yield Problem("DEBUG", f"{where}: it shows internals")
+        if settings.demo_mode:
+            yield Problem("DEMO_MODE", f"{where}: its users have known passwords")
+        if settings.database.echo:
+            yield Problem("DB_ECHO", f"{where}: statements hold personal data")
+
+
+def _addresses(settings: Settings) -> Iterator[Problem]:
+    expected = {
+        "DATABASE_URL": (settings.database.url, ("postgresql", "postgres")),
+        "REDIS_URL": (settings.redis.url, ("redis", "rediss", "unix", "valkey", "valkeys")),
+    }
+    for name, (secret, schemes) in expected.items():
+        if secret is None:
+            continue
+        scheme = secret.get_secret_value().partition("://")[0]
+        if scheme.partition("+")[0] not in schemes or "://" not in secret.get_secret_value():
+            yield Problem(name, f"must begin with {schemes[0]}:// (the value is not shown: it may hold a password)")
+
+
+def _secrets(settings: Settings) -> Iterator[Problem]:
+    environment = settings.environment.value
+    key = settings.jwt.secret_key.get_secret_value()
+    if key == DEVELOPMENT_JWT_SECRET:
+        yield Problem("JWT_SECRET_KEY", f"is not set: {environment} refuses the development default")
+    elif _is_placeholder(key):
+        yield Problem("JWT_SECRET_KEY", "is still the example's placeholder")
+    elif len(key.encode()) < MIN_SECRET_BYTES:
+        yield Problem("JWT_SECRET_KEY", f"is shorter than {MIN_SECRET_BYTES} bytes; try: openssl rand -base64 48")
+    for name, url in (("DATABASE_URL", settings.database.url), ("REDIS_URL", settings.redis.url)):
+        if url is not None and _is_placeholder(_password(url.get_secret_value())):
+            yield Problem(name, "its password is still the example's placeholder")
+
+
+def _is_placeholder(value: str) -> bool:
+    return any(word in value.lower() for word in _PLACEHOLDERS)
+
+
+def _password(url: str) -> str:
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,294 @@
+"""The settings: one typed tree, grouped by theme; each leaf knows its flat environment name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "AUTO_INSURANCE_"
+"""Every setting may be given as NAME or as AUTO_INSURANCE_NAME."""
+DEVELOPMENT_JWT_SECRET = "dev-secret-key-change-in-production"  # noqa: S105 - known to all: production refuses it
+MIB = 1024 * 1024
+
+
+class Environment(StrEnum):
+    """Where the product runs."""
+
+    DEVELOPMENT = "development"
+    STAGING = "staging"
+    PRODUCTION = "production"
+    TEST = "test"
+
+
+def setting(env: str, default: Any, description: str, *, production: Any = None, **limits: Any) -> Any:
+    """Declare a leaf: its environment name, default, meaning, and another default for production if it has one."""
+    return Field(default, description=description, json_schema_extra={"env": env, "production": production}, **limits)
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Group):
+    """The API's address and limits."""
+
+    host: str = setting("HOST", "127.0.0.1", "Address that the API listens on.", min_length=1)
+    port: int = setting("PORT", 8000, "Port that the API listens on.", ge=1, le=65535)
+    forwarded_allow_ips: str = setting(
+        "FORWARDED_ALLOW_IPS", "127.0.0.1", "Reverse proxies whose X-Forwarded-For is believed, by comma."
+    )
+    shutdown_timeout_s: float = setting(
+        "SHUTDOWN_TIMEOUT_S", 20.0, "Seconds that a process may take to finish its work on SIGTERM.", gt=0, le=600
+    )
+    max_body_bytes: int = setting(
+        "HTTP_MAX_BODY_BYTES", MIB, "Largest body of an ordinary request, unpacked.", ge=1024, le=64 * MIB
+    )
+    max_batch_bytes: int = setting(
+        "HTTP_MAX_BATCH_BYTES", 8 * MIB, "Largest batch of driving events, unpacked.", ge=1024, le=64 * MIB
+    )
+    max_import_bytes: int = setting(
+        "HTTP_MAX_IMPORT_BYTES", 64 * MIB, "Largest file of recorded drives, unpacked.", ge=1024, le=1024 * MIB
+    )
+
+
+class LogSettings(_Group):
+    """What the processes write to standard error."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = setting("LOG_LEVEL", "INFO", "Least level that is written.")
+    format: Literal["json", "console"] = setting("LOG_FORMAT", "json", "One JSON object per line, or lines for people.")
+
+
+class DatabaseSettings(_Group):
+    """PostgreSQL."""
+
+    url: SecretStr | None = setting(
+        "DATABASE_URL", None, "Address, postgresql://user:password@host:port/name; without it `up` runs its own server."
+    )
+    pool_size: int = setting(
+        "DB_POOL_SIZE", 10, "Connections that each process keeps open.", production=20, ge=1, le=500
+    )
+    max_overflow: int = setting(
+        "DB_MAX_OVERFLOW", 20, "Connections beyond the pool's size when it is busy.", production=40, ge=0, le=500
+    )
+    echo: bool = setting("DB_ECHO", False, "Write every statement to the log; refused in production.")
+    connect_timeout_s: float = setting("DB_CONNECT_TIMEOUT_S", 10.0, "Seconds to wait for a connection.", gt=0, le=300)
+    statement_timeout_s: float = setting(
+        "DB_STATEMENT_TIMEOUT_S", 30.0, "Seconds after which a statement is cancelled.", gt=0, le=3600
+    )
+    pool_timeout_s: float = setting(
+        "DB_POOL_TIMEOUT_S", 30.0, "Seconds to wait for a free connection of the pool.", gt=0, le=300
+    )
+    pool_recycle_s: int = setting(
+        "DB_POOL_RECYCLE_S", 3600, "Seconds after which a connection is made anew.", ge=1, le=86400
+    )
+    idle_in_transaction_timeout_s: float = setting(
+        "DB_IDLE_IN_TRANSACTION_TIMEOUT_S",
+        15.0,
+        "Seconds after which PostgreSQL ends a transaction that does nothing (a frozen worker's).",
+        gt=0,
+        le=3600,
+    )
+    lock_timeout_s: float = setting("DB_LOCK_TIMEOUT_S", 10.0, "Seconds to wait for a lock.", gt=0, le=3600)
+    slow_query_ms: float = setting(
+        "DB_SLOW_QUERY_MS", 500.0, "Milliseconds from which a statement counts as slow and is logged.", gt=0, le=600_000
+    )
+
+
+class RedisSettings(_Group):
+    """Redis or Valkey: cache, limits, live state. Away means slower, not broken."""
+
+    url: SecretStr | None = setting(
+        "REDIS_URL", None, "Address, redis://:password@host:port/0; without it `up` runs its own server."
+    )
+    max_connections: int = setting("REDIS_MAX_CONNECTIONS", 50, "Connections per process at most.", ge=1, le=10_000)
+    timeout_s: float = setting(
+        "REDIS_TIMEOUT_S", 1.0, "Seconds to wait for an answer before going on without.", gt=0, le=60
+    )
+
+
+class KafkaSettings(_Group):
+    """The event log's consumers; with EVENT_LOG=kafka also where the brokers are."""
+
+    bootstrap_servers: str | None = setting(
+        "KAFKA_BOOTSTRAP_SERVERS", None, "Brokers, host:port by comma; needed with EVENT_LOG=kafka."
+    )
+    consumer_group: str = setting(
+        "KAFKA_CONSUMER_GROUP",
+        "telematics-consumers-v2",
+        "Consumer group of the telemetry workers.",
+        pattern=r"^[A-Za-z0-9._-]{1,200}$",
+    )
+    num_consumers: int = setting(
+        "KAFKA_NUM_CONSUMERS", 1, "Consumers of that group that one worker process runs.", ge=1, le=64
+    )
+
+
+class JwtSettings(_Group):
+    """Signed-in users' tokens."""
+
+    secret_key: SecretStr = setting(
+        "JWT_SECRET_KEY", SecretStr(DEVELOPMENT_JWT_SECRET), "Signs access tokens; at least 32 bytes in production."
+    )
+    algorithm: Literal["HS256", "HS384", "HS512"] = setting("JWT_ALGORITHM", "HS256", "How access tokens are signed.")
+    expire_minutes: int = setting("JWT_EXPIRE_MINUTES", 1440, "Life of an access token.", ge=1, le=43_200)
+    refresh_days: int = setting("JWT_REFRESH_DAYS", 30, "Life of a refresh token.", ge=1, le=365)
+
+
+class CacheSettings(_Group):
+    """How long answers are kept."""
+
+    ttl_default_s: int = setting("CACHE_TTL_DEFAULT", 300, "Seconds that a cached answer lives.", ge=1, le=86_400)
+    ttl_risk_score_s: int = setting(
+        "CACHE_TTL_RISK_SCORE", 3600, "Seconds that a cached risk score lives.", ge=1, le=86_400
+    )
+
+
+class MlSettings(_Group):
+    """The risk model."""
+
+    batch_size: int = setting("ML_BATCH_SIZE", 32, "Requests scored in one call of the model at most.", ge=1, le=10_000)
+
+
+class MetricsSettings(_Group):
+    """Prometheus."""
+
+    enabled: bool = setting("ENABLE_METRICS", True, "Serve metrics.")
+    port: int = setting("METRICS_PORT", 9090, "Port for the metrics of a process that runs alone.", ge=1, le=65535)
+
+
+class TelematicsSettings(_Group):
+    """Which driving events are taken."""
+
+    late_window_days: int = setting(
+        "LATE_WINDOW_DAYS", 30, "Days after which an event is refused, except by an import.", ge=1, le=3660
+    )
+    clock_skew_max_s: int = setting(
+        "CLOCK_SKEW_MAX_S", 300, "Seconds that a device's clock may be ahead.", ge=0, le=86_400
+    )
+
+
+class TripSettings(_Group):
+    """How driving events become trips."""
+
+    settle_s: int = setting(
+        "TRIP_SETTLE_S", 30, "Seconds without news of a device before silence ends its trip.", ge=0, le=3600
+    )
+
+
+class LoginSettings(_Group):
+    """Guessing of passwords."""
+
+    failures_per_minute: int = setting(
+        "LOGIN_FAILURES_PER_MINUTE", 5, "Failed logins per address and account before 429.", ge=1, le=1000
+    )
+
+
+class Settings(BaseSettings):
+    """All settings. Made by :func:`auto_insurance.infra.config.load_settings` alone."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+
+    environment: Environment = setting("ENVIRONMENT", Environment.DEVELOPMENT, "Where the product runs.")
+    debug: bool = setting("DEBUG", False, "Show internals; refused in production.")
+    demo_mode: bool = setting(
+        "DEMO_MODE", False, "Create the demo's users with known passwords; refused in production."
+    )
+    data_dir: Path = setting("DATA_DIR", Path(".data"), "Folder of the embedded engines and of files that we keep.")
+    event_log: Literal["postgres", "kafka"] = setting("EVENT_LOG", "postgres", "Engine of the event log.")
+
+    server: ServerSettings = Field(default_factory=ServerSettings)
+    log: LogSettings = Field(default_factory=LogSettings)
+    database: DatabaseSettings = Field(default_factory=DatabaseSettings)
+    redis: RedisSettings = Field(default_factory=RedisSettings)
+    kafka: KafkaSettings = Field(default_factory=KafkaSettings)
+    jwt: JwtSettings = Field(default_factory=JwtSettings)
+    login: LoginSettings = Field(default_factory=LoginSettings)
+    cache: CacheSettings = Field(default_factory=CacheSettings)
+    ml: MlSettings = Field(default_factory=MlSettings)
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    telematics: TelematicsSettings = Field(default_factory=TelematicsSettings)
+    trips: TripSettings = Field(default_factory=TripSettings)
+
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict)
+    _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def is_production(self) -> bool:
+        """Whether this is production."""
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """Environment name -> where its value came from, for those that are not at their default."""
+        return dict(self._sources)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences about variables that look like misspelt settings; to be logged at start."""
+        return self._warnings
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the loader only: it reads environment, secret files and env file, and names each source."""
+        return (init_settings,)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One setting: its environment name, where it is in the tree, and what is known about it."""
+
+    env: str
+    path: tuple[str, ...]
+    field: FieldInfo
+    theme: str
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value must not be shown."""
+        return self.field.annotation is SecretStr or SecretStr in get_args(self.field.annotation)
+
+    @property
+    def production(self) -> Any:
+        """Its default in production, or ``None`` if that is the usual one."""
+        return _extra(self.field)["production"]
+
+
+def _extra(field: FieldInfo) -> dict[str, Any]:
+    extra = field.json_schema_extra
+    return dict(extra) if isinstance(extra, dict) else {}
+
+
+def _walk(model: type[BaseModel], path: tuple[str, ...], theme: str) -> Iterator[Leaf]:
+    for name, field in model.model_fields.items():
+        annotation = field.annotation
+        if isinstance(annotation, type) and issubclass(annotation, _Group):
+            yield from _walk(annotation, (*path, name), annotation.__doc__ or name)
+        else:
+            yield Leaf(_extra(field)["env"], (*path, name), field, theme)
+
+
+LEAVES: tuple[Leaf, ...] = tuple(_walk(Settings, (), "Where and how the product runs."))
+BY_ENV: dict[str, Leaf] = {leaf.env: leaf for leaf in LEAVES}
+BY_PATH: dict[tuple[str, ...], Leaf] = {leaf.path: leaf for leaf in LEAVES}
+
+
+def value_of(settings: Settings, leaf: Leaf) -> Any:
+    """Return the value of one setting."""
+    value: Any = settings
+    for name in leaf.path:
+        value = getattr(value, name)
+    return value
