@@ -84,8 +84,9 @@ trips = Table(
     Index("ix_trips_open", "device_id", postgresql_where=text("status = 'in_progress'")),
 )
 """Speed bands of distance: low < 25 mph, mid 25 to < 50 mph, high from 50 mph. speeding_s from 5 mph over the posted
-limit, speeding_10_s and speeding_20_s from 10 and 20 mph over (each contained in the one before). Night is 22-05 local, late
-night 00-04, rush hour weekdays 07-09 and 16-19. Rates over speed limits and phone use are over the known part only."""
+limit, speeding_10_s and speeding_20_s from 10 and 20 mph over (each contained in the one before). Night is 22-05 local,
+late night 00-04, rush hour weekdays 07-09 and 16-19. Rates over limits and phone use are over the known part only.
+``revision`` is 0 while the trip has never been completed; ``content_hash`` is that of the last completed form."""
 
 trip_events = Table(
     "trip_events",
@@ -96,7 +97,7 @@ trip_events = Table(
     Column("severity", Text, nullable=False),
     Column("started_at", DateTime(timezone=True), nullable=False),
     Column("duration_s", Float(53), nullable=False),
-    Column("peak", Float(53), nullable=False),
+    Column("peak", Float(53)),
     Column("speed_mph", Float(53)),
     Column("latitude", Float(53)),
     Column("longitude", Float(53)),
@@ -104,7 +105,7 @@ trip_events = Table(
 )
 """Found by the server (``asserted`` false) or said by the device (true; kept beside, never counted). kind: harsh_brake,
 rapid_accel, harsh_corner, speeding, phone_usage, crash; severity: moderate, severe. ``peak`` is m/s2 for the harsh
-kinds, mph over the limit for speeding, mph for phone_usage."""
+kinds, mph over the limit for speeding, mph for phone_usage; null where the device gave no measurement."""
 
 device_trip_state = Table(
     "device_trip_state",
@@ -116,6 +117,7 @@ device_trip_state = Table(
     Column("last_event_us", BigInteger, nullable=False),
     Column("last_arrival_at", DateTime(timezone=True), nullable=False),
     Column("silence_deadline", DateTime(timezone=True)),
+    Column("units_suspect", Text),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index(
         "ix_device_trip_state_silence",

@@ -83,7 +83,7 @@ class TripEvent(msgspec.Struct, frozen=True, kw_only=True):
     severity: str
     started_at: datetime
     duration_s: float
-    peak: float
+    peak: float | None
     speed_mph: float | None
     latitude: float | None
     longitude: float | None
