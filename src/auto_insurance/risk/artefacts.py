@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from auto_insurance.risk.reference import Population, Spread, Summary
 from auto_insurance.risk.scale import ReferenceScale
 from auto_insurance.risk.scorecard import Factor, PoissonScorecard
 
+T = TypeVar("T")
 DEFAULT_MODEL = "scorecard-1"
 
 
@@ -145,7 +146,7 @@ def reference_toml(population: Population, summary: Summary) -> str:
     """Return the text of a reference file."""
     rows = [", ".join(f"{q:.6f}" for q in summary.quantiles[i : i + 8]) for i in range(0, len(summary.quantiles), 8)]
     return (
-        f"# Made by risk.reference.summarise from seed {population.seed}, {population.drivers} drivers. Simulated, not observed.\n"
+        f"# Made by risk.reference.summarise: seed {population.seed}, {population.drivers} drivers. Simulated, not observed.\n"
         f'version = "{population.version}"\nsimulated = true\nbalance = {summary.balance:.6f}\n'
         "# Claims per million miles at equal steps from the smallest to the largest.\nquantiles = [\n"
         + "".join(f"  {row},\n" for row in rows)
@@ -153,7 +154,7 @@ def reference_toml(population: Population, summary: Summary) -> str:
     )
 
 
-def _convert(file: str, kind: type[Any]) -> Any:
+def _convert(file: str, kind: type[T]) -> T:
     try:
         text = resources.files("auto_insurance.risk").joinpath("data", file).read_text(encoding="utf-8")
         raw: Mapping[str, Any] = tomllib.loads(text)

@@ -20,7 +20,7 @@ class ExposureCurve:
         """Return expected claims of a year; ``frequency`` in claims per million miles."""
         if annual_miles <= 0:
             return 0.0
-        scaled = self.reference_miles * (annual_miles / self.reference_miles) ** self.exponent
+        scaled: float = self.reference_miles * (annual_miles / self.reference_miles) ** self.exponent
         return frequency * scaled / 1e6
 
 

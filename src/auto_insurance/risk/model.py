@@ -15,7 +15,7 @@ class ModelInfo:
 
     version: str
     kind: str
-    """Form of the model, such as ``poisson_scorecard``; the label of its metrics."""
+    """Form of the model, such as ``scorecard``; the label of its metrics."""
     features_version: str
     trained_on: str
     """A sentence for people: the data, or that there were none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import pairwise
 
 CATEGORIES: Sequence[tuple[float, str]] = (
     (20.0, "low"),
@@ -20,7 +21,7 @@ class ReferenceScale:
 
     def __init__(self, quantiles: Sequence[float]) -> None:
         """``quantiles`` in claims per million miles, strictly rising, at least two. Raises ``ValueError``."""
-        if len(quantiles) < 2 or any(b <= a for a, b in zip(quantiles, quantiles[1:], strict=False)):
+        if len(quantiles) < 2 or any(b <= a for a, b in pairwise(quantiles)):
             raise ValueError("quantiles must be at least two and strictly rising")
         self._quantiles = tuple(quantiles)
 

@@ -1,9 +1,9 @@
 """The first model: a Poisson scorecard, log-linear relativities on a base claim frequency per million miles.
 
-``frequency = base * exp(sum_j slope_j * (min(x_j, cap_j) - reference_j))`` with ``slope_j >= 0``: the linear predictor of
-a Poisson regression with a log link and distance as exposure (McCullagh and Nelder, Generalized Linear Models, 1989,
-chapter 6), its coefficients set by judgement from the literature that the data file names. Capping keeps one
-extraordinary number from deciding a score.
+``frequency = base * exp(sum_j slope_j * (min(x_j, cap_j) - reference_j))`` with ``slope_j >= 0``: the linear
+predictor of a Poisson regression with a log link and distance as exposure (McCullagh and Nelder, Generalized Linear
+Models, 1989, chapter 6), its coefficients set by judgement from the literature that the data file names. Capping keeps
+one extraordinary number from deciding a score.
 """
 
 from __future__ import annotations

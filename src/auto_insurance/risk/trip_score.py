@@ -1,16 +1,17 @@
 """The score of one trip, 0-100 with 100 best, from the same model that scores the driver.
 
-``trip_score = 100 * frequency of a flawless trip of the same length / frequency of this trip``: 80 means that the trip's
-behaviour costs a quarter more expected claims than none of it would. The rates of a short trip say little, so they are
-drawn to the typical ones as if ``prior_miles`` of typical driving came along; the flawless trip is treated alike.
+``trip_score = 100 * frequency of a flawless trip of the same length / frequency of this trip``: 80 means that the
+trip's behaviour costs a quarter more expected claims than none of it would. The rates of a short trip say little, so
+they are drawn to the typical ones as if ``PRIOR_MILES`` of typical driving came along; the flawless trip is treated
+alike.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from auto_insurance.risk.features import BEHAVIOUR, FeatureValues
-from auto_insurance.risk.model import Prediction, RiskModel
+from auto_insurance.risk.model import Contribution, RiskModel
 
 PRIOR_MILES = 10.0
 """Assumption: of the order of an ordinary car trip."""
@@ -24,7 +25,8 @@ class TripVerdict:
     trip_score: float
     risk_level: str
     relativity: float
-    prediction: Prediction
+    contributions: tuple[Contribution, ...]
+    """Effects of the drawn rates, with the trip's own numbers."""
 
 
 def judge_trip(model: RiskModel, features: FeatureValues, miles: float) -> TripVerdict:
@@ -40,7 +42,8 @@ def judge_trip(model: RiskModel, features: FeatureValues, miles: float) -> TripV
         drawn[feature.name] = weight * value + (1 - weight) * typical
     here, best = model.predict([drawn, flawless])
     score = round(100.0 * min(1.0, best.frequency / here.frequency), 2)
-    return TripVerdict(score, risk_level(score), here.relativity, here)
+    own = tuple(replace(part, value=features.get(part.feature)) for part in here.contributions)
+    return TripVerdict(score, risk_level(score), here.relativity, own)
 
 
 def risk_level(trip_score: float) -> str:

@@ -1,0 +1,76 @@
+"""All SQL of the risk domain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import delete, insert, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.risk.models import risk_scores, trip_scores
+from auto_insurance.risk.schemas import RiskScore, TripScore
+
+MAX_HISTORY = 1000
+
+
+async def add_scores(uow: UnitOfWork, scores: Sequence[RiskScore]) -> None:
+    """Insert scores; one statement."""
+    if scores:
+        await uow.conn.execute(insert(risk_scores), [_row(score) for score in scores])
+
+
+async def latest_scores(uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str, RiskScore]:
+    """Return the newest score of each driver that has one; one statement."""
+    query = (
+        select(risk_scores)
+        .distinct(risk_scores.c.driver_id)
+        .where(risk_scores.c.driver_id.in_(driver_ids))
+        .order_by(risk_scores.c.driver_id, risk_scores.c.calculated_at.desc(), risk_scores.c.score_id.desc())
+    )
+    rows = (await uow.conn.execute(query)).mappings()
+    return {row["driver_id"]: msgspec.convert(dict(row), RiskScore) for row in rows}
+
+
+async def scores_since(uow: UnitOfWork, driver_id: str, since: datetime, limit: int) -> list[RiskScore]:
+    """Return a driver's scores from ``since`` on, the newest first, at most ``limit`` (<= 1000)."""
+    query = (
+        select(risk_scores)
+        .where(risk_scores.c.driver_id == driver_id, risk_scores.c.calculated_at >= since)
+        .order_by(risk_scores.c.calculated_at.desc(), risk_scores.c.score_id.desc())
+        .limit(min(limit, MAX_HISTORY))
+    )
+    return [msgspec.convert(dict(row), RiskScore) for row in (await uow.conn.execute(query)).mappings()]
+
+
+async def put_trip_score(uow: UnitOfWork, score: TripScore) -> None:
+    """Insert or replace a trip's score, unless that of a later revision is there."""
+    statement = upsert(trip_scores).values(_row(score))
+    changed = {c.name: statement.excluded[c.name] for c in trip_scores.c if not c.primary_key}
+    await uow.conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=[trip_scores.c.trip_id],
+            set_=changed,
+            where=trip_scores.c.revision <= statement.excluded.revision,
+        )
+    )
+
+
+async def remove_trip_score(uow: UnitOfWork, trip_id: UUID) -> None:
+    """Delete the score of a trip that no longer exists."""
+    await uow.conn.execute(delete(trip_scores).where(trip_scores.c.trip_id == trip_id))
+
+
+async def get_trip_score(uow: UnitOfWork, trip_id: UUID) -> TripScore | None:
+    """Return a trip's score, None if it has none."""
+    row = (await uow.conn.execute(select(trip_scores).where(trip_scores.c.trip_id == trip_id))).mappings().first()
+    return msgspec.convert(dict(row), TripScore) if row is not None else None
+
+
+def _row(score: RiskScore | TripScore) -> dict[str, object]:
+    """Return the columns: JSON ones as plain lists and mappings, the others as they are."""
+    row = msgspec.structs.asdict(score)
+    return {**row, "contributions": msgspec.to_builtins(score.contributions)}

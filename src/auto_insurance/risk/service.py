@@ -1,0 +1,166 @@
+"""Use cases of the risk domain; the only writer of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from auto_insurance.contracts import topics
+from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import clock
+from auto_insurance.kernel.events import new_event
+from auto_insurance.risk import repository
+from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.model import ModelInfo
+from auto_insurance.risk.schemas import RiskScore, ScoreBasis, TripScore
+from auto_insurance.risk.scoring import Driving, load_model, score_all, score_trip
+from auto_insurance.trips.schemas import TripFacts, TripTotals
+
+EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+MIN_OBSERVED_DAYS = 30.0
+"""Fewer days of driving are not made into a year."""
+DAYS_PER_YEAR = 365.25
+
+
+class TripReader(Protocol):
+    """What scoring needs of the trips service."""
+
+    async def totals(
+        self, uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime
+    ) -> dict[str, TripTotals]: ...
+
+    async def get(self, uow: UnitOfWork, trip_id: UUID) -> TripFacts | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RiskOptions:
+    """``window_days``: how far back driving counts."""
+
+    window_days: int = 365
+
+
+class RiskService:
+    """Scores drivers and trips and keeps every score."""
+
+    def __init__(
+        self, trips: TripReader, loaded: ScoringModel | None = None, options: RiskOptions | None = None
+    ) -> None:
+        self._trips = trips
+        self._loaded = loaded or load_model()
+        self._options = options or RiskOptions()
+
+    @property
+    def model(self) -> ModelInfo:
+        """The model in use."""
+        return self._loaded.model.info
+
+    @property
+    def base_frequency(self) -> float:
+        """Claims per million miles of a driver with typical values, to which contributions are relative."""
+        return self._loaded.model.base_frequency
+
+    def typical(self, feature: str) -> float | None:
+        """Return the reference mean of a scored feature, None for one that is not scored."""
+        return self._loaded.model.typical(feature)
+
+    async def score_driver(self, uow: UnitOfWork, driver_id: str, reason: str) -> RiskScore:
+        """Score a driver now, store the score, tell of it. Without trips it is the portfolio's mean."""
+        return (await self.score_drivers(uow, [driver_id], reason))[0]
+
+    async def score_drivers(self, uow: UnitOfWork, driver_ids: Sequence[str], reason: str) -> list[RiskScore]:
+        """Score several drivers with one call of the model; scores in the order of ``driver_ids``."""
+        scores = score_all(self._loaded, await self._driving(uow, driver_ids), reason)
+        await repository.add_scores(uow, scores)
+        for score in scores:
+            uow.publish(
+                topics.RISK_SCORES,
+                new_event(_announcement(score), type=RISK_SCORE_CALCULATED, version=1, key=score.driver_id),
+            )
+        return scores
+
+    async def latest(self, uow: UnitOfWork, driver_id: str) -> RiskScore | None:
+        """Return the driver's newest score, None before the first."""
+        return (await repository.latest_scores(uow, [driver_id])).get(driver_id)
+
+    async def latest_many(self, uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str, RiskScore]:
+        """Return the newest scores of those drivers that have one; one statement."""
+        return await repository.latest_scores(uow, driver_ids)
+
+    async def latest_or_first(self, uow: UnitOfWork, driver_id: str) -> RiskScore:
+        """Return the driver's newest score; the first time somebody asks, make one."""
+        found = await self.latest(uow, driver_id)
+        return found if found is not None else await self.score_driver(uow, driver_id, "first_score")
+
+    async def history(self, uow: UnitOfWork, driver_id: str, days: int, limit: int = 1000) -> list[RiskScore]:
+        """Return the scores of the last ``days``, the newest first, at most 1000."""
+        return await repository.scores_since(uow, driver_id, clock.now() - timedelta(days=days), limit)
+
+    async def score_trip(self, uow: UnitOfWork, trip_id: UUID) -> TripScore | None:
+        """Score a trip as it is now; a trip that is gone, open or withdrawn loses its score."""
+        trip = await self._trips.get(uow, trip_id)
+        if trip is None or trip.status != "completed":
+            await repository.remove_trip_score(uow, trip_id)
+            return None
+        score = score_trip(self._loaded, trip)
+        await repository.put_trip_score(uow, score)
+        return score
+
+    async def trip_score(self, uow: UnitOfWork, trip_id: UUID) -> TripScore | None:
+        """Return a trip's stored score."""
+        return await repository.get_trip_score(uow, trip_id)
+
+    def expected_claims_per_year(self, score: RiskScore) -> float | None:
+        """Return claims expected of a year like the observed one, None under 30 days of driving."""
+        days = score.features.get("observed_days") or 0.0
+        if days < MIN_OBSERVED_DAYS:
+            return None
+        yearly = score.exposure_miles * DAYS_PER_YEAR / days
+        return self._loaded.exposure.claims_per_year(score.expected_claims_per_million_miles, yearly)
+
+    async def _driving(self, uow: UnitOfWork, driver_ids: Sequence[str]) -> list[Driving]:
+        """Return each driver's window: up to now, or up to the last trip where there is no newer one."""
+        until = clock.now()
+        since = until - timedelta(days=self._options.window_days)
+        recent = await self._trips.totals(uow, driver_ids, since, until)
+        missing = [driver_id for driver_id in driver_ids if not _has_trips(recent.get(driver_id))]
+        ever = await self._trips.totals(uow, missing, EARLIEST, until) if missing else {}
+        found: list[Driving] = []
+        for driver_id in driver_ids:
+            last = ever.get(driver_id)
+            if driver_id not in missing:
+                found.append(Driving(recent[driver_id], since, until, ScoreBasis.RECENT))
+            elif last is not None and _has_trips(last) and last.last_end is not None:
+                found.append(await self._older(uow, driver_id, last.last_end))
+            else:
+                found.append(Driving(TripTotals(driver_id=driver_id), since, until, ScoreBasis.NONE))
+        return found
+
+    async def _older(self, uow: UnitOfWork, driver_id: str, last_end: datetime) -> Driving:
+        until = last_end + timedelta(microseconds=1)
+        since = until - timedelta(days=self._options.window_days)
+        totals = (await self._trips.totals(uow, [driver_id], since, until))[driver_id]
+        return Driving(totals, since, until, ScoreBasis.OLDER)
+
+
+def _has_trips(totals: TripTotals | None) -> bool:
+    return totals is not None and totals.trip_count > 0
+
+
+def _announcement(score: RiskScore) -> RiskScoreCalculated:
+    return RiskScoreCalculated(
+        score_id=score.score_id,
+        driver_id=score.driver_id,
+        risk_score=score.risk_score,
+        risk_category=score.risk_category,
+        confidence=score.confidence,
+        exposure_miles=score.exposure_miles,
+        expected_claims_per_million_miles=score.expected_claims_per_million_miles,
+        relativity=score.relativity,
+        model_version=score.model_version,
+        calculated_at=score.calculated_at,
+        reason=score.reason,
+    )
