@@ -33,7 +33,11 @@ class Handler(Protocol):
     def topics(self) -> Sequence[str]: ...
 
     async def handle(self, uow: UnitOfWork, batch: Batch) -> Sequence[Outcome[None]]:
-        """Return one outcome per record. An exception rolls the whole batch back."""
+        """Return one outcome per record. An exception rolls the whole batch back.
+
+        The runner then splits the batch, until the record that fails by itself is found and put with the dead letters.
+        Faults of the database (``infra.db.faults.is_transient``) and ``Unavailable`` are waited out instead.
+        """
         ...
 
     def committed(self) -> None:
@@ -48,7 +52,9 @@ class Handler(Protocol):
         """Time passes: called about once a second in a transaction of its own, also when nothing arrives.
 
         ``caught_up`` tells, for each assigned partition, the instant up to which every record that had arrived has been
-        handled and committed: now, if the consumer is at the end; the last handled record's arrival time otherwise.
+        handled and committed: now, if the consumer is at the end; the last handled record's arrival time otherwise. A
+        partition of which neither is known yet is left out. The transaction holds the partitions: an owner that lost
+        one of them meanwhile is rolled back. An exception is logged and the tick comes again.
         """
         ...
 
