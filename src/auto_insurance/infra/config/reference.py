@@ -18,9 +18,9 @@ def render_markdown() -> str:
         "Generated from `auto_insurance.infra.config`. `auto-insurance config` prints what is in force and its source.",
         "",
         f"Every setting may be given as `NAME` or as `{PREFIX}NAME`: in the environment first, second in",
-        "`.env.<environment>` of the current folder. A secret may also be given as `NAME_FILE`, the path of a file that",
-        "holds it. An empty value counts as not given. A wrong value, an unknown name with the prefix and a misspelt name",
-        "in the file stop the start, and all of them are named at once.",
+        "`.env.<environment>` of the current folder. A secret may also be given as `NAME_FILE`, the path of a file",
+        "that holds it. An empty value counts as not given. A wrong value, an unknown name with the prefix and a",
+        "misspelt name in the file stop the start, and all of them are named at once.",
     ]
     for theme, leaves in groupby(LEAVES, key=lambda leaf: leaf.theme):
         lines += ["", f"## {theme.rstrip('.')}", "", "| name | default | meaning |", "|---|---|---|"]

@@ -1,0 +1,143 @@
+"""Bodies of requests: unpacked if gzipped, limited by the bytes really read, packed and unpacked."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from auto_insurance.infra.http.errors import HttpProblem, problem_response
+
+DEFAULT_LIMIT = 1024 * 1024
+PIECE = 256 * 1024
+"""Bytes unpacked at a time, so that a small packed piece can't fill the memory."""
+_GZIP_WINDOW = zlib.MAX_WBITS | 16
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Bytes of a body at most; ``paths`` (exact) have their own limit."""
+
+    default: int = DEFAULT_LIMIT
+    paths: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, path: str) -> int:
+        """Return the limit of a path."""
+        return self.paths.get(path, self.default)
+
+
+class BodyMiddleware:
+    """Gives the application the plain body, or answers 413 (too large), 400 (corrupt) or 415 (packed otherwise)."""
+
+    def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        limit = self._limits.of(scope["path"])
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        refusal = _refusal(headers.get("content-length", ""), encoding, limit)
+        if refusal is not None:
+            request_id = scope.get("state", {}).get("request_id")
+            answer = problem_response(
+                refusal.status_code,
+                refusal.detail,
+                refusal.code,
+                request_id=request_id,
+                headers=dict(refusal.headers or {}),
+            )
+            await answer(scope, receive, send)
+            return
+        limited = _Limited(receive, limit)
+        if encoding in {"gzip", "x-gzip"}:
+            dropped = {b"content-encoding", b"content-length"}
+            plain = [(name, value) for name, value in scope["headers"] if name not in dropped]
+            scope = {**scope, "headers": plain}
+            await self._app(scope, _Gunzip(limited, limit), send)
+        else:
+            await self._app(scope, limited, send)
+
+
+def _refusal(content_length: str, encoding: str, limit: int) -> HttpProblem | None:
+    if encoding not in {"identity", "gzip", "x-gzip", ""}:
+        return HttpProblem(
+            415, "Bodies may be gzipped or plain.", "unsupported_encoding", headers={"Accept-Encoding": "gzip"}
+        )
+    if content_length.isdigit() and int(content_length) > limit:
+        return too_large(limit)
+    return None
+
+
+def too_large(limit: int) -> HttpProblem:
+    """Return the error for a body of more than ``limit`` bytes."""
+    return HttpProblem(413, f"The body is larger than {limit} bytes.", "body_too_large")
+
+
+class _Limited:
+    """Counts what arrives: the header may lie or be missing."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._seen = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._seen += len(message.get("body", b""))
+            if self._seen > self._limit:
+                raise too_large(self._limit)
+        return message
+
+
+class _Gunzip:
+    """Unpacks while the application reads; several members in a row are one body (RFC 1952, section 2.2)."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._unpacked = 0
+        self._unpacker = zlib.decompressobj(_GZIP_WINDOW)
+        self._pending = b""
+        self._more = True
+
+    async def __call__(self) -> Message:
+        while True:
+            if self._pending:
+                piece = self._unpack()
+                if piece:
+                    return {"type": "http.request", "body": piece, "more_body": True}
+                continue
+            if not self._more:
+                if not self._unpacker.eof:
+                    raise _corrupt()
+                return {"type": "http.request", "body": b"", "more_body": False}
+            message = await self._receive()
+            if message["type"] != "http.request":
+                return message
+            self._pending = message.get("body", b"")
+            self._more = message.get("more_body", False)
+
+    def _unpack(self) -> bytes:
+        if self._unpacker.eof:
+            self._unpacker = zlib.decompressobj(_GZIP_WINDOW)
+        try:
+            piece = self._unpacker.decompress(self._pending, PIECE)
+        except zlib.error as error:
+            raise _corrupt() from error
+        self._pending = self._unpacker.unconsumed_tail or self._unpacker.unused_data
+        self._unpacked += len(piece)
+        if self._unpacked > self._limit:
+            raise too_large(self._limit)
+        return piece
+
+
+def _corrupt() -> HttpProblem:
+    return HttpProblem(400, "The body is not what gzip makes, or it is cut off.", "corrupt_body")

@@ -1,0 +1,99 @@
+"""What happens to every request: an id, a log line, two metrics, an answer for errors nobody caught, safe headers."""
+
+from __future__ import annotations
+
+import re
+from time import perf_counter
+
+import structlog
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from auto_insurance.infra import metrics
+from auto_insurance.infra.http.errors import unexpected_response
+from auto_insurance.infra.http.routes import route_template
+from auto_insurance.infra.metrics.series import UNMATCHED
+from auto_insurance.kernel import ids
+
+log = structlog.get_logger(__name__)
+
+REQUEST_ID = "X-Request-ID"
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_QUIET = frozenset({"/live", "/ready", "/health", "/metrics"})
+CLIENT_CLOSED = 499
+"""Logged and counted when the caller left before an answer began; never sent."""
+
+
+class RequestMiddleware:
+    """Request id in and out, access log, metrics, and the last resort for errors."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = perf_counter()
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception as error:
+                if status:
+                    # The answer has begun: only cutting the connection tells the caller that it is not whole.
+                    log.exception("response_broken_off")
+                    raise
+                await unexpected_response(error, request_id)(scope, receive, send_with_id)
+            finally:
+                _account(scope, status or CLIENT_CLOSED, perf_counter() - started)
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID, "")
+    return given if _VALID_ID.fullmatch(given) else str(ids.new_uuid())
+
+
+def _account(scope: Scope, status: int, taken_s: float) -> None:
+    template = route_template(scope) or UNMATCHED
+    method = metrics.method_label(scope["method"])
+    metrics.HTTP_REQUESTS_TOTAL.labels(method, template, str(status)).inc()
+    metrics.HTTP_REQUEST_DURATION_SECONDS.labels(method, template, str(status)).observe(taken_s)
+    write = log.debug if template in _QUIET else log.info
+    write("http_request", method=method, route=template, status=status, duration_ms=round(taken_s * 1000, 2))
+
+
+class SecurityHeadersMiddleware:
+    """Headers that forbid guessing types, framing, leaking addresses, and keeping private answers."""
+
+    def __init__(self, app: ASGIApp, private_prefix: str = "/api/") -> None:
+        self._app = app
+        self._private_prefix = private_prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.setdefault("X-Content-Type-Options", "nosniff")
+                headers.setdefault("X-Frame-Options", "DENY")
+                headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
+                headers.setdefault("Referrer-Policy", "no-referrer")
+                if scope["path"].startswith(self._private_prefix):
+                    headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
