@@ -1,8 +1,8 @@
 """Logs: one JSON object per line (or lines for people), with the request's id, without secrets and personal data.
 
 Guide: ``log = structlog.get_logger(__name__)``; event names are static and snake_case, what varies goes into
-key-values; ``log.exception`` inside an ``except`` block, ``exc_info=error`` elsewhere. Keys that name secrets, places or
-people are masked, so are e-mail addresses and passwords inside texts: a net for slips, not a licence to log them.
+key-values; ``log.exception`` inside an ``except`` block, ``exc_info=error`` elsewhere. Keys that name secrets, places
+or people are masked, so are e-mail addresses and passwords inside texts: a net for slips, not a licence to log them.
 """
 
 from __future__ import annotations

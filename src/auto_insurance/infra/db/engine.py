@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from auto_insurance.infra.metrics import CountedPool
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
@@ -42,6 +44,9 @@ def create_engine(options: EngineOptions) -> AsyncEngine:
         pool_timeout=options.pool_timeout_s,
         pool_recycle=options.pool_recycle_s,
         pool_pre_ping=True,
+        poolclass=CountedPool,
+        # Errors are logged, and parameters hold personal data.
+        hide_parameters=True,
         echo=options.echo,
         connect_args={
             "timeout": options.connect_timeout_s,

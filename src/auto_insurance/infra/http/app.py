@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.params import Depends as DependsParameter
 from fastapi.routing import APIRoute
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 from starlette.types import StatefulLifespan
 
@@ -20,7 +21,7 @@ from auto_insurance.infra.http.errors import MEDIA_TYPE, Problem, install_error_
 from auto_insurance.infra.http.middleware import RequestMiddleware, SecurityHeadersMiddleware
 
 API_PREFIX = "/api/v1"
-_NO_TELEMETRY = {"tracing": False, "metrics": False, "logs": False}
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 _PROBLEM_REF = "#/components/schemas/Problem"
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auto_insurance.infra.http.errors import HttpProblem, problem_response
+from auto_insurance.infra.http.errors import HttpProblem
 
 DEFAULT_LIMIT = 1024 * 1024
 PIECE = 256 * 1024
@@ -45,24 +45,26 @@ class BodyMiddleware:
         encoding = headers.get("content-encoding", "identity").strip().lower()
         refusal = _refusal(headers.get("content-length", ""), encoding, limit)
         if refusal is not None:
-            request_id = scope.get("state", {}).get("request_id")
-            answer = problem_response(
-                refusal.status_code,
-                refusal.detail,
-                refusal.code,
-                request_id=request_id,
-                headers=dict(refusal.headers or {}),
-            )
-            await answer(scope, receive, send)
+            await self._app(scope, _Refused(refusal), send)
             return
         limited = _Limited(receive, limit)
         if encoding in {"gzip", "x-gzip"}:
             dropped = {b"content-encoding", b"content-length"}
-            plain = [(name, value) for name, value in scope["headers"] if name not in dropped]
-            scope = {**scope, "headers": plain}
+            # In place: the request middleware outside must see the route that is noted in this very mapping.
+            scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in dropped]
             await self._app(scope, _Gunzip(limited, limit), send)
         else:
             await self._app(scope, limited, send)
+
+
+class _Refused:
+    """Says no as soon as a route reads the body: the answer is counted under its route."""
+
+    def __init__(self, refusal: HttpProblem) -> None:
+        self._refusal = refusal
+
+    async def __call__(self) -> Message:
+        raise self._refusal
 
 
 def _refusal(content_length: str, encoding: str, limit: int) -> HttpProblem | None:
