@@ -1,0 +1,1 @@
+"""Pricing: a rating plan as data, premiums with their worksheets."""

@@ -47,5 +47,6 @@ premiums = Table(
     CheckConstraint("annual_premium >= 0 AND monthly_premium >= 0", name="amounts"),
     Index("ix_premiums_driver_id_kind_version", "driver_id", "kind", text("version DESC")),
 )
-"""Never overwritten. ``version`` counts a driver's rows from 1 without a gap, over both kinds. ``status`` is ``indicated``
-for a price that is only shown, ``active`` for a charged one; the newest charged row in effect is the price."""
+"""Never overwritten. ``version`` counts a driver's rows from 1 without a gap, over both kinds. ``status`` is
+``indicated`` for a price that is only shown, ``active`` for a charged one; the newest charged row in effect is the
+price."""

@@ -146,7 +146,7 @@ def reference_toml(population: Population, summary: Summary) -> str:
     """Return the text of a reference file."""
     rows = [", ".join(f"{q:.6f}" for q in summary.quantiles[i : i + 8]) for i in range(0, len(summary.quantiles), 8)]
     return (
-        f"# Made by risk.reference.summarise: seed {population.seed}, {population.drivers} drivers. Simulated, not observed.\n"
+        f"# Made by risk.reference.summarise: seed {population.seed}, {population.drivers} drivers. Simulated.\n"
         f'version = "{population.version}"\nsimulated = true\nbalance = {summary.balance:.6f}\n'
         "# Claims per million miles at equal steps from the smallest to the largest.\nquantiles = [\n"
         + "".join(f"  {row},\n" for row in rows)

@@ -35,8 +35,8 @@ risk_scores = Table(
     Index("ix_risk_scores_driver_id_calculated_at", "driver_id", text("calculated_at DESC")),
 )
 """Never overwritten: a new calculation is a new row. ``trips_until`` is the watermark: the end of the last trip that
-the score saw. ``basis``: trips of the window up to now, of the window up to the last trip where there are no newer ones, or
-none at all."""
+the score saw. ``basis``: trips of the window up to now, of the window up to the last trip where there are no newer
+ones, or none at all."""
 
 trip_scores = Table(
     "trip_scores",

@@ -1,0 +1,39 @@
+"""What pricing does when a driver has a new score: an indicated premium."""
+
+from __future__ import annotations
+
+import msgspec
+import structlog
+
+from auto_insurance.contracts import topics
+from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
+from auto_insurance.infra.bus.events import Subscription
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel.errors import AppError, ErrorKind
+from auto_insurance.kernel.events import Envelope
+from auto_insurance.pricing.service import PricingService, Score
+
+GROUP = "pricing"
+log = structlog.get_logger(__name__)
+
+
+def subscription(pricing: PricingService) -> Subscription:
+    """Return the group ``pricing`` on the topic of risk scores."""
+
+    async def score_calculated(uow: UnitOfWork, event: Envelope) -> None:
+        data = msgspec.convert(event.data, RiskScoreCalculated)
+        score = Score(
+            score_id=data.score_id,
+            relativity=data.relativity,
+            confidence=data.confidence,
+            model_version=data.model_version,
+        )
+        try:
+            await pricing.indicate(uow, data.driver_id, score, data.reason)
+        except AppError as error:
+            # A driver who was erased meanwhile has no price any more.
+            if error.kind is not ErrorKind.NOT_FOUND:
+                raise
+            log.info("premium_not_indicated", cause=error.code)
+
+    return Subscription(group=GROUP, topic=topics.RISK_SCORES, handlers={RISK_SCORE_CALCULATED: score_calculated})
