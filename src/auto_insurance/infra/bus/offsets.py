@@ -74,13 +74,17 @@ async def advance(
 ) -> None:
     """Move offsets by compare-and-set on what the owner knows. Raises ``Fenced`` unless every one of them fits."""
     order = sorted(moves)
-    wanted = func.unnest(
-        bindparam("topics", [tp.topic for tp in order], type_=ARRAY(Text)),
-        bindparam("partitions", [tp.partition for tp in order], type_=ARRAY(SmallInteger)),
-        bindparam("olds", [claims[tp].next_offset for tp in order], type_=ARRAY(BigInteger)),
-        bindparam("epochs", [claims[tp].epoch for tp in order], type_=ARRAY(BigInteger)),
-        bindparam("news", [moves[tp] for tp in order], type_=ARRAY(BigInteger)),
-    ).table_valued("topic", "partition_no", "old", "epoch", "new")
+    wanted = (
+        func.unnest(
+            bindparam("topics", [tp.topic for tp in order], type_=ARRAY(Text)),
+            bindparam("partitions", [tp.partition for tp in order], type_=ARRAY(SmallInteger)),
+            bindparam("olds", [claims[tp].next_offset for tp in order], type_=ARRAY(BigInteger)),
+            bindparam("epochs", [claims[tp].epoch for tp in order], type_=ARRAY(BigInteger)),
+            bindparam("news", [moves[tp] for tp in order], type_=ARRAY(BigInteger)),
+        )
+        .table_valued("topic", "partition_no", "old", "epoch", "new")
+        .render_derived()
+    )
     query = (
         update(co)
         .where(
