@@ -113,6 +113,7 @@ device_trip_state = Table(
     Column("device_id", Text, primary_key=True),
     Column("log_topic", Text, nullable=False),
     Column("log_partition", Integer, nullable=False),
+    Column("version", BigInteger, nullable=False),
     Column("state", LargeBinary, nullable=False),
     Column("last_event_us", BigInteger, nullable=False),
     Column("last_arrival_at", DateTime(timezone=True), nullable=False),

@@ -88,3 +88,12 @@ class TripEvent(msgspec.Struct, frozen=True, kw_only=True):
     latitude: float | None
     longitude: float | None
     asserted: bool
+
+
+class TripFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which trips to list. ``since`` and ``until`` bound the start, [since, until)."""
+
+    statuses: tuple[str, ...] = ("completed",)
+    since: datetime | None = None
+    until: datetime | None = None
+    device_id: str | None = None

@@ -26,9 +26,10 @@ _NO_PLACE = int(Quality.NO_POSITION | Quality.NULL_ISLAND | Quality.LOW_ACCURACY
 
 
 class Closed(msgspec.Struct, frozen=True):
-    """A trip that ended. ``content`` is None if it was too short to count; ``ref`` is the caller's own."""
+    """A trip that ended. ``kept`` is false if it was too short to count; ``ref`` is the caller's own."""
 
-    content: TripContent | None
+    content: TripContent
+    kept: bool
     ref: bytes | None
 
 
@@ -267,7 +268,7 @@ class Segmenter:
         return trip.metres < self.rules.min_distance_m and trip.moved_us - trip.start_us < self._min_us
 
     def _keep(self, trip: OpenTrip, content: TripContent) -> Closed:
-        return Closed(None if self._is_short(trip) else content, trip.ref)
+        return Closed(content, not self._is_short(trip), trip.ref)
 
     @staticmethod
     def _append(out: Folded, closed: Closed | None) -> None:

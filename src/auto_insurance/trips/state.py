@@ -53,21 +53,20 @@ def load_state(raw: bytes) -> DeviceState:
     return _decoder.decode(raw)
 
 
-def fresh_session(state: DeviceState, driver_id: str, zone: str) -> DeviceState:
-    """Return the state at the beginning of a session: of the past only the check of units goes on."""
-    return DeviceState(
-        device_id=state.device_id,
-        driver_id=driver_id,
-        zone=zone,
-        units_steps=state.units_steps,
-        units_reported_m=state.units_reported_m,
-        units_implied_m=state.units_implied_m,
-        units_suspect=state.units_suspect,
-    )
+_BLANK = DeviceState()
 
 
 def reset_session(state: DeviceState, driver_id: str, zone: str) -> None:
-    """Put a state back to the beginning of a session, in place."""
-    fresh = fresh_session(state, driver_id, zone)
+    """Put a state back to the beginning of a session, in place: of the past only the check of units goes on."""
     for name in DeviceState.__struct_fields__:
-        setattr(state, name, getattr(fresh, name))
+        if not name.startswith("units_") and name != "device_id":
+            setattr(state, name, getattr(_BLANK, name))
+    state.driver_id, state.zone = driver_id, zone
+
+
+def keep_units(old: DeviceState, new: DeviceState) -> None:
+    """Let the check of units of ``old`` go on in ``new``, a state folded anew, unless that has seen more."""
+    if old.units_steps >= new.units_steps:
+        for name in DeviceState.__struct_fields__:
+            if name.startswith("units_"):
+                setattr(new, name, getattr(old, name))

@@ -1,0 +1,92 @@
+"""All SQL that reads trips for others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import RowMapping, Select, func, select
+
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.trips.detect import MAX_EVENTS
+from auto_insurance.trips.models import trip_events, trips
+from auto_insurance.trips.schemas import TripEvent, TripFacts, TripFilter, TripSums, TripTotals
+
+_SUMS = TripSums.__struct_fields__
+_FACTS = TripFacts.__struct_fields__
+_EVENT = TripEvent.__struct_fields__
+
+
+async def totals(uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime) -> dict[str, TripTotals]:
+    """Return the sums over completed trips that started in [since, until), by driver; none, no entry."""
+    query = (
+        select(
+            trips.c.driver_id,
+            func.count().label("trip_count"),
+            func.max(trips.c.max_speed_mph).label("max_speed_mph"),
+            func.min(trips.c.start_time).label("first_start"),
+            func.max(trips.c.end_time).label("last_end"),
+            *(func.sum(trips.c[name]).label(name) for name in _SUMS),
+        )
+        .where(
+            trips.c.driver_id.in_(driver_ids),
+            trips.c.status == "completed",
+            trips.c.start_time >= since,
+            trips.c.start_time < until,
+        )
+        .group_by(trips.c.driver_id)
+    )
+    rows = (await uow.conn.execute(query)).mappings()
+    return {row["driver_id"]: TripTotals(**row) for row in rows}
+
+
+async def get(uow: UnitOfWork, trip_id: UUID) -> TripFacts | None:
+    """Return one trip, whatever its status."""
+    row = (await uow.conn.execute(_facts_query().where(trips.c.trip_id == trip_id))).mappings().one_or_none()
+    return None if row is None else _facts(row)
+
+
+async def events_of(uow: UnitOfWork, trip_id: UUID) -> list[TripEvent]:
+    """Return what happened on a trip, in order of time."""
+    query = (
+        select(*(trip_events.c[name] for name in _EVENT))
+        .where(trip_events.c.trip_id == trip_id)
+        .order_by(trip_events.c.seq)
+        .limit(2 * MAX_EVENTS)
+    )
+    return [TripEvent(**row) for row in (await uow.conn.execute(query)).mappings()]
+
+
+async def list_trips(
+    uow: UnitOfWork, driver_ids: Sequence[str] | None, filters: TripFilter, page: int, page_size: int
+) -> tuple[list[TripFacts], int]:
+    """Return a page of trips, latest start first, and how many there are. ``driver_ids`` None means all drivers."""
+    wanted = _filtered(_facts_query(), driver_ids, filters)
+    total = await uow.conn.scalar(_filtered(select(func.count()).select_from(trips), driver_ids, filters))
+    query = wanted.order_by(trips.c.start_time.desc(), trips.c.trip_id).limit(page_size).offset((page - 1) * page_size)
+    rows = (await uow.conn.execute(query)).mappings()
+    return [_facts(row) for row in rows], int(total or 0)
+
+
+def _facts_query() -> Select[Any]:
+    return select(*(trips.c[name] for name in _FACTS))
+
+
+def _facts(row: RowMapping) -> TripFacts:
+    return TripFacts(**row)
+
+
+def _filtered(query: Select[Any], driver_ids: Sequence[str] | None, filters: TripFilter) -> Select[Any]:
+    if driver_ids is not None:
+        query = query.where(trips.c.driver_id.in_(driver_ids))
+    if filters.statuses:
+        query = query.where(trips.c.status.in_(filters.statuses))
+    if filters.since is not None:
+        query = query.where(trips.c.start_time >= filters.since)
+    if filters.until is not None:
+        query = query.where(trips.c.start_time < filters.until)
+    if filters.device_id is not None:
+        query = query.where(trips.c.device_id == filters.device_id)
+    return query

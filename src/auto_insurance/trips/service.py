@@ -1,0 +1,36 @@
+"""What other domains may ask about trips."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.trips import reads
+from auto_insurance.trips.schemas import TripEvent, TripFacts, TripFilter, TripTotals
+
+
+class TripService:
+    """Reads of trips. Trips are written by the pipeline alone."""
+
+    async def totals(
+        self, uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime
+    ) -> dict[str, TripTotals]:
+        """Return the sums over completed trips that started in [since, until), for every driver asked for."""
+        found = await reads.totals(uow, driver_ids, since, until)
+        return {driver_id: found.get(driver_id) or TripTotals(driver_id=driver_id) for driver_id in driver_ids}
+
+    async def get(self, uow: UnitOfWork, trip_id: UUID) -> TripFacts | None:
+        """Return one trip, whatever its status; None if there is none."""
+        return await reads.get(uow, trip_id)
+
+    async def events_of(self, uow: UnitOfWork, trip_id: UUID) -> list[TripEvent]:
+        """Return what happened on a completed trip, in order of time."""
+        return await reads.events_of(uow, trip_id)
+
+    async def list_trips(
+        self, uow: UnitOfWork, driver_ids: Sequence[str] | None, filters: TripFilter, page: int, page_size: int
+    ) -> tuple[list[TripFacts], int]:
+        """Return a page of trips, latest start first, and how many there are. ``driver_ids`` None means all drivers."""
+        return await reads.list_trips(uow, driver_ids, filters, page, page_size)
