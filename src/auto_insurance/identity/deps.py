@@ -1,0 +1,111 @@
+"""Who may call a route. Every route has one of these; a test walks the routes and looks for the mark they carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any, TypeVar
+
+from fastapi import Depends, Path
+from fastapi.dependencies.models import Dependant
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+
+from auto_insurance.identity import policy
+from auto_insurance.identity.errors import NotAuthenticated
+from auto_insurance.identity.schemas import DevicePrincipal, Principal
+from auto_insurance.identity.service import AuthService, DeviceKeyService
+from auto_insurance.infra.http.deps import service
+
+F = TypeVar("F", bound=Callable[..., Any])
+_MARK = "__auth_rule__"
+
+
+def _rule(name: str) -> Callable[[F], F]:
+    def mark(function: F) -> F:
+        setattr(function, _MARK, name)
+        return function
+
+    return mark
+
+
+def auth_rules(dependant: Dependant) -> frozenset[str]:
+    """Return the rules on a route (``route.dependant``): public, user, admin, driver, device; empty if it has none."""
+    return frozenset(_walk(dependant))
+
+
+def _walk(dependant: Dependant) -> Iterator[str]:
+    rule = getattr(dependant.call, _MARK, None)
+    if rule is not None:
+        yield rule
+    for child in dependant.dependencies:
+        yield from _walk(child)
+
+
+_bearer = HTTPBearer(
+    scheme_name="bearer",
+    bearerFormat="JWT",
+    auto_error=False,
+    description="Access token from `POST /auth/login`.",
+)
+_device_key = APIKeyHeader(
+    name="X-Device-Key",
+    scheme_name="device_key",
+    auto_error=False,
+    description="A device's key, shown once when staff assign the device.",
+)
+_Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+_Key = Annotated[str | None, Depends(_device_key)]
+_Auth = Annotated[AuthService, service(AuthService)]
+_Keys = Annotated[DeviceKeyService, service(DeviceKeyService)]
+
+
+@_rule("public")
+def public() -> None:
+    """Let everybody in: a decision, not an oversight."""
+
+
+@_rule("user")
+async def current_user(credentials: _Credentials, auth: _Auth) -> Principal:
+    """Return the signed-in person. Raises ``NotAuthenticated``, ``InvalidToken`` or ``ExpiredToken``."""
+    if credentials is None:
+        raise NotAuthenticated
+    return await auth.authenticate(credentials.credentials)
+
+
+CurrentUser = Annotated[Principal, Depends(current_user)]
+
+
+@_rule("admin")
+async def admin_user(principal: CurrentUser) -> Principal:
+    """Return the signed-in person if it is an admin. Raises ``NotAllowed``."""
+    return policy.require_admin(principal)
+
+
+@_rule("driver")
+async def accessible_driver(
+    principal: CurrentUser,
+    driver_id: Annotated[
+        str,
+        Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$", description="A driver's id, or `me`.", examples=["DRV001"]),
+    ],
+) -> str:
+    """Return the path's driver if the caller may read it. Raises ``DriverNotFound``."""
+    return policy.resolve_driver(principal, policy.Action.READ, driver_id)
+
+
+@_rule("device")
+async def device_or_driver(key: _Key, credentials: _Credentials, keys: _Keys, auth: _Auth) -> DevicePrincipal:
+    """Return who sends telemetry: a device by key, else the driver of the bearer token.
+
+    Raises ``InvalidDeviceKey``, ``NotAllowed`` and what ``current_user`` raises.
+    """
+    if key is not None:
+        return await keys.check(key)
+    if credentials is None:
+        raise NotAuthenticated("Send a device key in X-Device-Key or a driver's bearer token.")
+    return policy.as_sender(await auth.authenticate(credentials.credentials))
+
+
+PUBLIC = Depends(public)
+AdminUser = Annotated[Principal, Depends(admin_user)]
+AccessibleDriver = Annotated[str, Depends(accessible_driver)]
+DeviceOrDriver = Annotated[DevicePrincipal, Depends(device_or_driver)]

@@ -1,0 +1,104 @@
+"""All SQL of device keys."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from sqlalchemy import Text, any_, bindparam, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from auto_insurance.identity.models import device_keys
+from auto_insurance.identity.schemas import DeviceKeyFacts
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import clock
+
+
+class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A key as the check needs it."""
+
+    key_id: UUID
+    device_id: str
+    scopes: frozenset[str]
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+async def insert_key(uow: UnitOfWork, key_id: UUID, device_id: str, key_hash: bytes, scopes: Collection[str]) -> None:
+    """Store a key's hash."""
+    await uow.conn.execute(
+        insert(device_keys).values(
+            key_id=key_id, device_id=device_id, key_hash=key_hash, scopes=sorted(scopes), created_at=clock.now()
+        )
+    )
+
+
+async def find_key(uow: UnitOfWork, key_hash: bytes) -> StoredKey | None:
+    """Return the key of that hash, revoked or not."""
+    query = select(
+        device_keys.c.key_id,
+        device_keys.c.device_id,
+        device_keys.c.scopes,
+        device_keys.c.revoked_at,
+        device_keys.c.last_used_at,
+    ).where(device_keys.c.key_hash == key_hash)
+    row = (await uow.conn.execute(query)).one_or_none()
+    if row is None:
+        return None
+    return StoredKey(
+        key_id=row.key_id,
+        device_id=row.device_id,
+        scopes=frozenset(row.scopes),
+        revoked_at=row.revoked_at,
+        last_used_at=row.last_used_at,
+    )
+
+
+async def revoke_keys(uow: UnitOfWork, device_id: str, at: datetime) -> list[bytes]:
+    """Let all keys of a device that are valid after ``at`` end then; returns their hashes."""
+    query = (
+        update(device_keys)
+        .where(device_keys.c.device_id == device_id)
+        .where(or_(device_keys.c.revoked_at.is_(None), device_keys.c.revoked_at > at))
+        .values(revoked_at=at)
+        .returning(device_keys.c.key_hash)
+    )
+    return list((await uow.conn.execute(query)).scalars())
+
+
+async def touch_key(uow: UnitOfWork, key_id: UUID, at: datetime, resolution: timedelta) -> None:
+    """Note a use, unless one as recent as ``resolution`` is noted already."""
+    query = (
+        update(device_keys)
+        .where(device_keys.c.key_id == key_id)
+        .where(or_(device_keys.c.last_used_at.is_(None), device_keys.c.last_used_at < at - resolution))
+    )
+    await uow.conn.execute(query.values(last_used_at=at))
+
+
+async def key_facts(uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, DeviceKeyFacts]:
+    """Return the newest valid key of each device that has one, in one query."""
+    ids = bindparam("device_ids", sorted(device_ids), type_=ARRAY(Text))
+    query = (
+        select(
+            device_keys.c.device_id,
+            device_keys.c.scopes,
+            device_keys.c.created_at,
+            device_keys.c.last_used_at,
+        )
+        .distinct(device_keys.c.device_id)
+        .where(device_keys.c.device_id == any_(ids))
+        .where(or_(device_keys.c.revoked_at.is_(None), device_keys.c.revoked_at > clock.now()))
+        .order_by(device_keys.c.device_id, device_keys.c.created_at.desc())
+    )
+    return {
+        row.device_id: DeviceKeyFacts(
+            device_id=row.device_id,
+            scopes=frozenset(row.scopes),
+            created_at=row.created_at,
+            last_used_at=row.last_used_at,
+        )
+        for row in await uow.conn.execute(query)
+    }

@@ -1,0 +1,176 @@
+"""Forms in which other packages and HTTP clients see users, sessions and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, SecretStr
+
+
+class Role(StrEnum):
+    """What an account is allowed to be; ``policy`` says what that means."""
+
+    DRIVER = "driver"
+    ADMIN = "admin"
+
+
+class Scope(StrEnum):
+    """What a device key is good for."""
+
+    INGEST = "ingest"
+    """Send live events."""
+    IMPORT = "import"
+    """Send events of any age."""
+
+
+class Principal(msgspec.Struct, frozen=True, kw_only=True):
+    """A signed-in person."""
+
+    user_id: UUID
+    username: str
+    roles: frozenset[str]
+    driver_id: str | None = None
+    session_id: UUID | None = None
+
+    @property
+    def is_admin(self) -> bool:
+        """Return whether the person administers the system."""
+        return Role.ADMIN in self.roles
+
+
+class DevicePrincipal(msgspec.Struct, frozen=True, kw_only=True):
+    """Who sends telemetry: a device by its key, or a driver by the own token (then ``device_id`` is None).
+
+    ``driver_id`` is None for a key: whose device it is depends on each event's time, see ``drivers``.
+    """
+
+    device_id: str | None
+    driver_id: str | None
+    scopes: frozenset[str]
+
+
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """An account, without its password hash."""
+
+    user_id: UUID
+    username: str
+    email: str | None
+    roles: frozenset[str]
+    driver_id: str | None
+    is_active: bool
+    created_at: datetime
+
+
+class NewUser(msgspec.Struct, frozen=True, kw_only=True):
+    """An account to create; its password travels apart."""
+
+    username: str
+    email: str | None = None
+    roles: frozenset[Role] = frozenset()
+    driver_id: str | None = None
+
+
+class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A fresh device key. ``key`` exists only here and is never stored."""
+
+    key_id: UUID
+    device_id: str
+    scopes: frozenset[str]
+    key: SecretStr
+
+
+class DeviceKeyFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a device's newest valid key. ``last_used_at`` is right to the hour."""
+
+    device_id: str
+    scopes: frozenset[str]
+    created_at: datetime
+    last_used_at: datetime | None
+
+
+def known_roles(names: Iterable[str]) -> frozenset[str]:
+    """Return those names that are roles of this version."""
+    return frozenset(Role) & frozenset(names)
+
+
+def _no_nul(value: str) -> str:
+    if "\x00" in value:
+        raise ValueError("must not contain NUL characters")
+    return value
+
+
+USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{2,63}$"
+Username = Annotated[str, Field(pattern=USERNAME_PATTERN, examples=["driver0001"])]
+AnyText = Annotated[str, AfterValidator(_no_nul)]
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+
+class LoginRequest(_Input):
+    """Username and password."""
+
+    username: Annotated[AnyText, Field(min_length=1, max_length=254, examples=["driver0001"])]
+    password: Annotated[SecretStr, Field(min_length=1, max_length=256)]
+
+
+class RefreshRequest(_Input):
+    """A refresh token: to be rotated, or to end its session."""
+
+    refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=256)]
+
+
+class RegisterRequest(_Input):
+    """A new account without a role; staff link it to a driver."""
+
+    username: Username
+    email: Annotated[EmailStr, Field(max_length=254)]
+    password: Annotated[SecretStr, Field(min_length=10, max_length=256)]
+
+
+class TokenResponse(BaseModel):
+    """An access token, the refresh token that follows it, and the seconds that the access token lives."""
+
+    access_token: str
+    refresh_token: str
+    token_type: str = "bearer"  # noqa: S105
+    expires_in: int
+
+
+class LogoutResponse(BaseModel):
+    """Always the same, whatever the token was."""
+
+    status: str = "logged_out"
+
+
+class UserView(BaseModel):
+    """An account as its owner and staff see it."""
+
+    user_id: UUID
+    username: str
+    email: str | None
+    driver_id: str | None
+    roles: list[str]
+    is_active: bool
+    is_admin: bool
+    created_at: datetime
+
+    @classmethod
+    def of(cls, user: User) -> UserView:
+        """Return the view of an account."""
+        return cls(
+            user_id=user.user_id,
+            username=user.username,
+            email=user.email,
+            driver_id=user.driver_id,
+            roles=sorted(user.roles),
+            is_active=user.is_active,
+            is_admin=Role.ADMIN in user.roles,
+            created_at=user.created_at,
+        )

@@ -1,0 +1,76 @@
+"""Accounts: self-registration, those that staff and start-up create, the first admin."""
+
+from __future__ import annotations
+
+import structlog
+
+from auto_insurance.identity import repository
+from auto_insurance.identity.errors import UserExists
+from auto_insurance.identity.passwords import Passwords, check_password_rules
+from auto_insurance.identity.schemas import NewUser, Role, User
+from auto_insurance.infra.db.uow import Database, UnitOfWork
+
+log = structlog.get_logger(__name__)
+
+
+class UserService:
+    """Use cases of accounts."""
+
+    def __init__(self, db: Database, passwords: Passwords) -> None:
+        self._db = db
+        self._passwords = passwords
+
+    async def register(self, username: str, email: str, password: str) -> User:
+        """Create an account without any role. Raises ``UserExists`` and ``WeakPassword``.
+
+        Opens its own transaction, after the hash: no connection is held while that is computed.
+        """
+        check_password_rules(password, username=username, email=email)
+        password_hash = await self._passwords.hash(password)
+        async with self._db.begin() as uow:
+            return await self._insert(uow, NewUser(username=username, email=email), password_hash)
+
+    async def create(self, uow: UnitOfWork, new: NewUser, password: str) -> User:
+        """Create an account in the caller's transaction. Raises ``UserExists`` and ``WeakPassword``."""
+        check_password_rules(password, username=new.username, email=new.email)
+        return await self._insert(uow, new, await self._passwords.hash(password))
+
+    async def create_admin(self, uow: UnitOfWork, username: str, password: str, email: str | None = None) -> User:
+        """Create an administrator; for the operator's command line, never for HTTP.
+
+        Raises ``UserExists`` and ``WeakPassword``.
+        """
+        user = await self.create(uow, NewUser(username=username, email=email, roles=frozenset({Role.ADMIN})), password)
+        log.info("admin_created", user_id=str(user.user_id))
+        return user
+
+    async def ensure_user(self, uow: UnitOfWork, new: NewUser, password: str) -> User:
+        """Return the account of that name, created if there was none; an existing one is left as it is.
+
+        For demo data and start-up: the password rules do not apply.
+        """
+        existing = await repository.find_user(uow, new.username)
+        if existing is not None:
+            return existing
+        created = await repository.insert_user(uow, new, await self._passwords.hash(password))
+        if created is not None:
+            return created
+        # Somebody was faster, or the e-mail address is another account's.
+        existing = await repository.find_user(uow, new.username)
+        if existing is None:
+            raise UserExists("email")
+        return existing
+
+    async def link_driver(self, uow: UnitOfWork, username: str, driver_id: str) -> User | None:
+        """Make an existing account that of a driver, role included; None if there is no such account."""
+        user = await repository.find_user(uow, username)
+        if user is None:
+            return None
+        await repository.link_driver(uow, user.user_id, driver_id, user.roles | {Role.DRIVER})
+        return await repository.get_user(uow, user.user_id)
+
+    async def _insert(self, uow: UnitOfWork, new: NewUser, password_hash: str) -> User:
+        user = await repository.insert_user(uow, new, password_hash)
+        if user is None:
+            raise UserExists(await repository.taken_field(uow, new.username, new.email) or "username")
+        return user
