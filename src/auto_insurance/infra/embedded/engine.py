@@ -32,7 +32,6 @@ class Engine(ABC):
     """
 
     title: str
-    port_option: str
     death_signal: signal.Signals
     stop_steps: Sequence[process.StopStep]
 
@@ -112,7 +111,7 @@ class Engine(ABC):
             self.port = first if first and attempt == 0 else machine.free_port()
             if not machine.port_is_free(self.port):
                 if self._given_port:
-                    raise PortTaken(self.title, self.port, self.port_option)
+                    raise PortTaken(self.title, self.port)
                 continue
             try:
                 self._start_once(deadline)
@@ -122,7 +121,7 @@ class Engine(ABC):
                     raise
                 continue
             return
-        raise PortTaken(self.title, self.port, self.port_option)
+        raise PortTaken(self.title, self.port)
 
     def _start_once(self, deadline: float) -> None:
         while True:

@@ -12,10 +12,11 @@ from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
+import asyncpg
 import psutil
 
 from auto_insurance.infra.embedded import accounts, machine, process
-from auto_insurance.infra.embedded.engine import Engine, write_private
+from auto_insurance.infra.embedded.engine import Engine, keep_secret, write_private
 from auto_insurance.infra.embedded.errors import EmbeddedError
 from auto_insurance.infra.embedded.machine import MIB, clamp
 
@@ -44,7 +45,6 @@ class EmbeddedPostgres(Engine):
     """
 
     title = "PostgreSQL"
-    port_option = "EMBEDDED_POSTGRES_PORT"
     death_signal = signal.SIGINT
     # Fast shutdown, immediate shutdown, force (PostgreSQL manual, section 18.5).
     stop_steps = ((signal.SIGINT, 30.0), (signal.SIGQUIT, 5.0), (signal.SIGKILL, 5.0))
@@ -64,6 +64,24 @@ class EmbeddedPostgres(Engine):
     def url(self, database: str = "postgres") -> str:
         """Return the administrator's address of a database. The server's port is known once it is started."""
         return f"postgresql://{ADMIN}:{self.password}@127.0.0.1:{self.port}/{database}"
+
+    async def ensure_database(self, name: str) -> str:
+        """Make the database ``name`` with an owner of the same name, at first; return the owner's address.
+
+        The product works as that owner, who may do everything in this database and nothing outside it.
+        """
+        secret = keep_secret(self._password_file.with_name(f"{self._password_file.name}-{name}"))
+        conn = await asyncpg.connect(self.url(), timeout=10)
+        try:
+            if not await conn.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", name):
+                await conn.execute(f'CREATE ROLE "{name}" LOGIN')
+            # Each time: a start that was killed between the two steps is made good. The secret is URL-safe.
+            await conn.execute(f"ALTER ROLE \"{name}\" PASSWORD '{secret}'")
+            if not await conn.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", name):
+                await conn.execute(f'CREATE DATABASE "{name}" OWNER "{name}"')
+        finally:
+            await conn.close()
+        return f"postgresql://{name}:{secret}@127.0.0.1:{self.port}/{name}"
 
     def _left_over(self) -> psutil.Process | None:
         lines = self._postmaster_file()

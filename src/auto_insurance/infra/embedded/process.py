@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import psutil
 
+from auto_insurance.infra.config import PREFIX
 from auto_insurance.infra.embedded.accounts import LAUNCHER, OURSELVES, RunAs
 from auto_insurance.infra.embedded.errors import EmbeddedError
 
@@ -69,6 +70,18 @@ def spawn(
         group=run_as.gid if direct else None,
         extra_groups=[] if direct else None,
     )
+
+
+def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """Return our environment with ``extra`` put in, for a child. Other spellings of the same settings are left out.
+
+    A setting may be given as NAME, AUTO_INSURANCE_NAME or NAME_FILE, but only once.
+    """
+    env = dict(os.environ)  # noqa: TID251 - passed on, not read
+    for name in extra:
+        for spelling in (f"{name}_FILE", f"{PREFIX}{name}", f"{PREFIX}{name}_FILE"):
+            env.pop(spelling, None)
+    return env | dict(extra)
 
 
 def find(pid: int, *, cwd: Path, started: float) -> psutil.Process | None:

@@ -40,7 +40,6 @@ class EmbeddedValkey(Engine):
     """One Valkey server on 127.0.0.1 with a password and an append-only file (at most a second is lost)."""
 
     title = "Valkey"
-    port_option = "EMBEDDED_VALKEY_PORT"
     death_signal = signal.SIGTERM
     stop_steps = ((signal.SIGTERM, 15.0), (signal.SIGKILL, 5.0))
 
