@@ -1,4 +1,4 @@
-"""Keeps child processes running: starts them in order, restarts the crashed, gives up on the hopeless, ends them all."""
+"""Keeps child processes running: starts them in order, restarts the crashed, gives up on the hopeless, ends all."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ class Supervisor:
         self._on_change = on_change
         self._on_death = on_death
         self._running: dict[str, asyncio.subprocess.Process] = {}
+        self._spawning: set[asyncio.Task[asyncio.subprocess.Process]] = set()
         self._stopping = False
 
     @property
@@ -120,6 +121,7 @@ class Supervisor:
             await self._until_stopped(stop, tasks)
         finally:
             self._stopping = True
+            await asyncio.gather(*self._spawning, return_exceptions=True)
             await self._end_all(force or asyncio.Event())
             for task in tasks:
                 task.cancel()
@@ -149,23 +151,25 @@ class Supervisor:
             await started()
 
     async def _wait_ready(self, spec: ChildSpec, keeper: asyncio.Task[None]) -> None:
-        if spec.ready is None:
-            return
         deadline = time.monotonic() + spec.ready_timeout_s
-        while not (spec.name in self._running and await spec.ready()):
+        while not (spec.name in self._running and (spec.ready is None or await spec.ready())):
             if keeper.done():
                 return  # its error is seen by whoever watches the tasks
             if time.monotonic() > deadline:
                 where = f"; its log is {spec.log_file}" if spec.log_file else ""
                 raise SupervisorError(f"'{spec.name}' is not ready after {spec.ready_timeout_s:.0f} s{where}")
-            await asyncio.sleep(READY_POLL_S)
+            await asyncio.sleep(READY_POLL_S if spec.ready else 0.01)
 
     async def _keep(self, spec: ChildSpec) -> None:
         history = CrashHistory(self._policy)
         while not self._stopping:
-            process = await self._spawn(spec)
+            # A task of its own: a start that is under way when all ends is finished, and then ended.
+            spawning = asyncio.create_task(self._spawn(spec))
+            self._spawning.add(spawning)
+            spawning.add_done_callback(self._spawning.discard)
+            process = await spawning
             code = await process.wait()
-            del self._running[spec.name]
+            self._running.pop(spec.name, None)
             if self._on_death is not None:
                 self._on_death(process.pid)
             self._changed()
