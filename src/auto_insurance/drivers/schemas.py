@@ -7,12 +7,13 @@ from datetime import date, datetime
 from enum import StrEnum
 from functools import cache
 from typing import Annotated, Self
+from uuid import UUID
 from zoneinfo import available_timezones
 
 import msgspec
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, EmailStr, Field, model_validator
 
-from auto_insurance.identity.schemas import RegisterRequest, Scope
+from auto_insurance.identity.schemas import IssuedKey, RegisterRequest, Scope
 
 
 class Coverage(StrEnum):
@@ -260,13 +261,30 @@ class DeviceKeyView(BaseModel):
     device_id: str
     driver_id: str
     scopes: list[str]
-    key: str
+    key: Annotated[str, Field(repr=False)]
+
+    @classmethod
+    def of(cls, driver_id: str, issued: IssuedKey) -> DeviceKeyView:
+        """Return the view of a key that has just been issued."""
+        return cls(
+            device_id=issued.device_id,
+            driver_id=driver_id,
+            scopes=sorted(issued.scopes),
+            key=issued.key.get_secret_value(),
+        )
+
+
+class DeviceRetired(BaseModel):
+    """A device that is out of service."""
+
+    device_id: str
+    status: str = "retired"
 
 
 class ErasureView(BaseModel):
     """A request for erasure; staff carry it out."""
 
-    request_id: str
+    request_id: UUID
     driver_id: str
     status: str
     requested_at: datetime

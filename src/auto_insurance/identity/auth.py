@@ -20,9 +20,9 @@ from auto_insurance.identity.passwords import Passwords
 from auto_insurance.identity.repository import SessionState, StoredUser
 from auto_insurance.identity.schemas import Principal, TokenResponse, User
 from auto_insurance.identity.single_flight import SingleFlight
-from auto_insurance.identity.throttle import FailureLimiter, LocalFailureLimiter
 from auto_insurance.identity.tokens import AccessTokens, TokenOptions, digest, new_refresh_token
 from auto_insurance.infra.db.uow import Database, UnitOfWork
+from auto_insurance.infra.http.ratelimit import RateLimiter
 from auto_insurance.kernel import clock, ids
 
 log = structlog.get_logger(__name__)
@@ -39,6 +39,9 @@ class SessionOptions:
     check_ttl_s: float = 1.0
     """A revoked session or a changed role is seen after this at the latest."""
     cached_sessions: int = 50_000
+    failures: int = 5
+    """Failed sign-ins per address and account in ``failure_window_s``; more are refused. Successes never count."""
+    failure_window_s: float = 60.0
 
 
 class AuthService:
@@ -50,13 +53,13 @@ class AuthService:
         passwords: Passwords,
         tokens: TokenOptions,
         options: SessionOptions | None = None,
-        limiter: FailureLimiter | None = None,
+        limiter: RateLimiter | None = None,
     ) -> None:
         self._db = db
         self._passwords = passwords
         self._tokens = AccessTokens(tokens)
         self._options = options or SessionOptions()
-        self._limiter = limiter or LocalFailureLimiter()
+        self._limiter = limiter or RateLimiter()
         # Value: when its query began (monotonic), and what it said.
         self._states: TTLCache[UUID, tuple[float, SessionState | None]] = TTLCache(
             self._options.cached_sessions, ttl=self._options.check_ttl_s
@@ -69,17 +72,17 @@ class AuthService:
         Raises ``BadCredentials`` alike for an unknown user, a wrong password and a disabled account, and
         ``TooManyAttempts`` after too many failures from this address for this account.
         """
-        key = f"{address}|{username.casefold()}"
-        wait_s = await self._limiter.wait_s(key)
-        if wait_s > 0:
-            raise TooManyAttempts(wait_s)
+        key = f"login|{address}|{username.casefold()}"
+        await self._refuse_guessing(key)
         async with self._db.read() as uow:
             stored = await repository.find_for_login(uow, username)
         right = await self._passwords.verify(stored.password_hash if stored else None, password)
         if stored is None or not right or not stored.user.is_active:
-            await self._limiter.failed(key)
+            decision = await self._limiter.hit(key, self._options.failures, self._options.failure_window_s)
             log.info("login_failed")
-            raise BadCredentials
+            raise BadCredentials if decision.allowed else TooManyAttempts(decision.retry_after_s)
+        # Again: guesses made at the same time must not slip through before the first of them has failed.
+        await self._refuse_guessing(key)
         rehashed = await self._rehash(stored, password)
         session_id = ids.new_uuid()
         async with self._db.begin() as uow:
@@ -163,6 +166,11 @@ class AuthService:
             state = await repository.session_state(uow, session_id)
         self._states[session_id] = (began, state)
         return state
+
+    async def _refuse_guessing(self, key: str) -> None:
+        decision = await self._limiter.peek(key, self._options.failures, self._options.failure_window_s)
+        if not decision.allowed:
+            raise TooManyAttempts(decision.retry_after_s)
 
     async def _rehash(self, stored: StoredUser, password: str) -> str | None:
         if not self._passwords.is_outdated(stored.password_hash):

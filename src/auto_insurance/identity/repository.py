@@ -57,7 +57,7 @@ _USER_COLUMNS = (
 )
 
 
-def _user(row: Row[Any]) -> User:
+def _user(row: Row[*tuple[Any, ...]]) -> User:
     return User(
         user_id=row.user_id,
         username=row.username,
@@ -69,7 +69,7 @@ def _user(row: Row[Any]) -> User:
     )
 
 
-async def _one_user(uow: UnitOfWork, query: Select[Any]) -> User | None:
+async def _one_user(uow: UnitOfWork, query: Select[*tuple[Any, ...]]) -> User | None:
     row = (await uow.conn.execute(query)).one_or_none()
     return _user(row) if row is not None else None
 

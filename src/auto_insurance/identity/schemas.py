@@ -137,8 +137,8 @@ class RegisterRequest(_Input):
 class TokenResponse(BaseModel):
     """An access token, the refresh token that follows it, and the seconds that the access token lives."""
 
-    access_token: str
-    refresh_token: str
+    access_token: Annotated[str, Field(repr=False)]
+    refresh_token: Annotated[str, Field(repr=False)]
     token_type: str = "bearer"  # noqa: S105
     expires_in: int
 

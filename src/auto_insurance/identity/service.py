@@ -5,17 +5,14 @@ from __future__ import annotations
 from auto_insurance.identity.auth import AuthService, SessionOptions
 from auto_insurance.identity.device_keys import DeviceKeyService, KeyOptions
 from auto_insurance.identity.passwords import HashOptions, Passwords
-from auto_insurance.identity.throttle import FailureLimiter, LocalFailureLimiter
 from auto_insurance.identity.tokens import TokenOptions
 from auto_insurance.identity.users import UserService
 
 __all__ = [
     "AuthService",
     "DeviceKeyService",
-    "FailureLimiter",
     "HashOptions",
     "KeyOptions",
-    "LocalFailureLimiter",
     "Passwords",
     "SessionOptions",
     "TokenOptions",

@@ -1,0 +1,118 @@
+"""Tables of drivers, vehicles, devices, who had which device when, and erasure requests."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Date,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    Sequence,
+    SmallInteger,
+    Table,
+    Text,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ExcludeConstraint
+
+from auto_insurance.infra.db.metadata import metadata
+
+driver_numbers = Sequence("driver_numbers", metadata=metadata)
+vehicle_numbers = Sequence("vehicle_numbers", metadata=metadata)
+device_numbers = Sequence("device_numbers", metadata=metadata)
+
+drivers = Table(
+    "drivers",
+    metadata,
+    Column("driver_id", Text, primary_key=True),
+    Column("full_name", Text),
+    Column("date_of_birth", Date),
+    Column("licence_date", Date),
+    Column("state", Text, nullable=False),
+    Column("postcode", Text),
+    Column("time_zone", Text, nullable=False),
+    Column("declared_annual_mileage", Integer),
+    Column("prior_claims", SmallInteger, nullable=False, server_default=text("0")),
+    Column("coverage", Text, nullable=False),
+    Column("email", Text),
+    Column("phone", Text),
+    Column("street_address", Text),
+    Column("city", Text),
+    Column("status", Text, nullable=False, server_default=text("'active'")),
+    Column("enrolled_at", DateTime(timezone=True), nullable=False),
+    Column("updated_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("coverage IN ('liability', 'standard', 'full')", name="coverage"),
+    CheckConstraint("status IN ('active', 'erasure_requested')", name="status"),
+    CheckConstraint("declared_annual_mileage >= 0 AND prior_claims >= 0", name="not_negative"),
+)
+
+vehicles = Table(
+    "vehicles",
+    metadata,
+    Column("vehicle_id", Text, primary_key=True),
+    Column("driver_id", Text, ForeignKey("drivers.driver_id"), nullable=False),
+    Column("make", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("year", SmallInteger, nullable=False),
+    Column("use", Text, nullable=False),
+    Column("vin", Text),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("use IN ('private', 'commute', 'business')", name="use"),
+    Index("ix_vehicles_driver_id", "driver_id", "created_at"),
+    Index("uq_vehicles_vin", "vin", unique=True),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("device_id", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("retired_at", DateTime(timezone=True)),
+    CheckConstraint("kind IN ('phone', 'obd', 'tracker')", name="kind"),
+)
+
+device_assignments = Table(
+    "device_assignments",
+    metadata,
+    Column("assignment_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("device_id", Text, ForeignKey("devices.device_id"), nullable=False),
+    Column("driver_id", Text, ForeignKey("drivers.driver_id"), nullable=False),
+    Column("vehicle_id", Text, ForeignKey("vehicles.vehicle_id")),
+    Column("valid_from", DateTime(timezone=True), nullable=False),
+    Column("valid_to", DateTime(timezone=True)),
+    CheckConstraint("valid_to > valid_from", name="in_order"),
+    ExcludeConstraint(
+        ("device_id", "="),
+        (func.tstzrange(text("valid_from"), text("valid_to"), text("'[)'")), "&&"),
+        name="ex_device_assignments_one_at_a_time",
+        using="gist",
+    ),
+    Index("ix_device_assignments_device_id", "device_id", "valid_from"),
+    Index("ix_device_assignments_driver_id", "driver_id", "valid_from"),
+)
+"""[valid_from, valid_to): open-ended if null. No two assignments of a device overlap, whoever writes."""
+
+erasure_requests = Table(
+    "erasure_requests",
+    metadata,
+    Column("request_id", Uuid, primary_key=True),
+    Column("driver_id", Text, ForeignKey("drivers.driver_id"), nullable=False),
+    Column("requested_by", Uuid, ForeignKey("users.user_id", ondelete="SET NULL")),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("status", Text, nullable=False, server_default=text("'requested'")),
+    CheckConstraint("status IN ('requested', 'done', 'refused')", name="status"),
+    Index(
+        "uq_erasure_requests_open",
+        "driver_id",
+        unique=True,
+        postgresql_where=text("status = 'requested'"),
+    ),
+)
