@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntFlag, StrEnum
+from typing import NamedTuple
 
 import msgspec
 
@@ -57,3 +58,40 @@ class Sample(msgspec.Struct, frozen=True, gc=False):
     phone_in_use: bool | None
     quality: int
     device_trip_id: str | None = None
+    extra: str | None = None
+    """What the device added, as canonical JSON."""
+
+
+class SampleKey(NamedTuple):
+    """An event's identity."""
+
+    device_id: str
+    t_us: int
+    event_id: str
+
+
+def key_of(sample: Sample) -> SampleKey:
+    """Return the identity under which a sample is stored."""
+    return SampleKey(sample.device_id, sample.t_us, sample.event_id)
+
+
+class Decoded(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of a record: a sample without a driver, or the reason why it is dead; never both."""
+
+    index: int | None
+    """Place in the record from 0; None if the record itself can't be read."""
+    sample: Sample | None = None
+    reason: str = ""
+    """``malformed`` or ``invalid``."""
+    detail: str = ""
+    value: bytes = b""
+    """The event's own bytes, for the dead letter."""
+
+
+class PathPoint(NamedTuple):
+    """A point of a path: microseconds since the epoch, degrees."""
+
+    t_us: int
+    latitude: float
+    longitude: float
+    quality: int

@@ -1,0 +1,60 @@
+"""Bounds of what is accepted, as data: one table that validation and documentation share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+US_PER_S = 1_000_000
+US_PER_DAY = 86_400 * US_PER_S
+EARLIEST_US = 946_684_800 * US_PER_S
+"""2000-01-01: before that no device of this kind sent anything; seconds sent as milliseconds land in 1970."""
+MAX_TEXT = 64
+"""Characters of device, driver, event and trip ids."""
+MAX_TIMESTAMP_TEXT = 40
+MAX_EXTRA_BYTES = 4096
+MAX_EXTRA_DEPTH = 4
+NULL_ISLAND_DEG = 1e-6
+
+
+class ReasonCode(StrEnum):
+    """Why an event is refused. A closed set: clients may rely on it."""
+
+    MALFORMED = "malformed"
+    NOT_AN_OBJECT = "not_an_object"
+    MISSING_FIELD = "missing_field"
+    WRONG_TYPE = "wrong_type"
+    INVALID_DEVICE_ID = "invalid_device_id"
+    INVALID_DRIVER_ID = "invalid_driver_id"
+    INVALID_EVENT_ID = "invalid_event_id"
+    INVALID_TRIP_ID = "invalid_trip_id"
+    INVALID_TIMESTAMP = "invalid_timestamp"
+    TIMESTAMP_IN_FUTURE = "timestamp_in_future"
+    TOO_OLD = "too_old"
+    INVALID_COORDINATES = "invalid_coordinates"
+    INCOMPLETE_POSITION = "incomplete_position"
+    OUT_OF_RANGE = "out_of_range"
+    UNKNOWN_EVENT_TYPE = "unknown_event_type"
+    INVALID_EXTRA = "invalid_extra"
+    FOREIGN_DEVICE = "foreign_device"
+    DRIVER_MISMATCH = "driver_mismatch"
+
+
+@dataclass(frozen=True, slots=True)
+class IngestPolicy:
+    """What is accepted by time, and what is flagged. Seconds, days, metres, miles per hour, g."""
+
+    max_clock_skew_s: float = 300.0
+    late_window_days: float = 30.0
+    max_speed_mph: float = 250.0
+    max_acceleration_g: float = 16.0
+    low_accuracy_m: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why one event is refused: a code for programs, the field, a sentence for people. Never repeats the value."""
+
+    code: ReasonCode
+    field: str
+    message: str

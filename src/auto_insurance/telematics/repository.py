@@ -1,0 +1,126 @@
+"""Reads of stored events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, TextClause, literal_column, select, text
+
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import clock
+from auto_insurance.telematics.extras import canonical_extra
+from auto_insurance.telematics.models import telematics_events as events
+from auto_insurance.telematics.schemas import PathPoint, Quality, Sample, SampleKey
+
+_SELECT = select(events)
+SESSION_STEP = 5_000
+"""Events looked at per step while looking for a session's ends."""
+
+
+async def load_samples(uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> list[Sample]:
+    """Return a device's events in [from_us, to_us], sorted by time and id."""
+    statement = (
+        _SELECT.where(events.c.device_id == device_id)
+        .where(events.c.timestamp.between(clock.from_us(from_us), clock.from_us(to_us)))
+        .order_by(events.c.timestamp, literal_column('event_id COLLATE "C"'))
+    )
+    return [_sample(row) for row in await uow.conn.execute(statement)]
+
+
+# One step away from :at: as far as no gap is wide enough to cut, at most :steps events.
+_STEP = """
+    WITH near AS (
+        SELECT timestamp AS t, abs(extract(epoch FROM timestamp - lag(timestamp, 1, CAST(:at AS timestamptz))
+            OVER (ORDER BY timestamp {order}))) >= extract(epoch FROM CAST(:gap AS interval)) AS wide
+        FROM (SELECT DISTINCT timestamp FROM telematics_events
+              WHERE device_id = :device AND timestamp {side} :at ORDER BY timestamp {order} LIMIT :steps) AS next
+    ), cut AS (SELECT {nearest}(t) AS t FROM near WHERE wide)
+    SELECT {farthest}(near.t) AS reached, count(*) AS steps FROM near, cut WHERE cut.t IS NULL OR near.t {before} cut.t
+"""
+_FORWARD = text(_STEP.format(order="ASC", side=">", nearest="min", farthest="max", before="<"))
+_BACKWARD = text(_STEP.format(order="DESC", side="<", nearest="max", farthest="min", before=">"))
+
+
+async def session_bounds(uow: UnitOfWork, device_id: str, t_us: int, gap_us: int) -> tuple[int, int]:
+    """Return first and last stored time around ``t_us`` that no gap of ``gap_us`` or more cuts off.
+
+    ``t_us`` itself need not be stored. Without a neighbour that near, returns ``(t_us, t_us)``.
+    """
+    at, gap = clock.from_us(t_us), timedelta(microseconds=gap_us)
+    first = await _walk(uow, _BACKWARD, device_id, at, gap)
+    last = await _walk(uow, _FORWARD, device_id, at, gap)
+    return clock.to_us(first), clock.to_us(last)
+
+
+async def _walk(uow: UnitOfWork, step: TextClause, device_id: str, at: datetime, gap: timedelta) -> datetime:
+    while True:
+        params = {"device": device_id, "at": at, "gap": gap, "steps": SESSION_STEP}
+        reached, steps = (await uow.conn.execute(step, params)).one()
+        if reached is not None:
+            at = reached
+        if steps < SESSION_STEP:
+            return at
+
+
+_FLAG = text(
+    """
+    UPDATE telematics_events AS e SET quality = e.quality | CAST(:quality AS smallint)
+    FROM unnest(CAST(:devices AS text[]), CAST(:times AS timestamptz[]), CAST(:ids AS text[])) AS k (d, t, i)
+    WHERE e.device_id = k.d AND e.timestamp = k.t AND e.event_id = k.i
+      AND e.timestamp BETWEEN :first AND :last AND e.quality & CAST(:quality AS smallint) <> :quality
+    """
+)
+
+
+async def flag(uow: UnitOfWork, keys: Sequence[SampleKey], quality: Quality) -> int:
+    """Add quality bits to stored events; return how many changed."""
+    if not keys:
+        return 0
+    times = [clock.from_us(key[1]) for key in keys]
+    params = {
+        "devices": [key[0] for key in keys],
+        "times": times,
+        "ids": [key[2] for key in keys],
+        "quality": int(quality),
+        "first": min(times),
+        "last": max(times),
+    }
+    return (await uow.conn.execute(_FLAG, params)).rowcount
+
+
+async def path(uow: UnitOfWork, device_id: str, start: datetime, end: datetime, limit: int) -> list[PathPoint]:
+    """Return the points of a device in [start, end] that have a position, in order, at most ``limit``."""
+    c = events.c
+    statement = (
+        select(c.timestamp, c.latitude, c.longitude, c.quality)
+        .where(c.device_id == device_id, c.timestamp.between(start, end), c.latitude.is_not(None))
+        .order_by(c.timestamp, c.event_id)
+        .limit(limit)
+    )
+    return [PathPoint(clock.to_us(row[0]), row[1], row[2], row[3]) for row in await uow.conn.execute(statement)]
+
+
+def _sample(row: Row[Any]) -> Sample:
+    return Sample(
+        device_id=row.device_id,
+        driver_id=row.driver_id,
+        t_us=clock.to_us(row.timestamp),
+        event_id=row.event_id,
+        received_us=clock.to_us(row.received_at),
+        latitude=row.latitude,
+        longitude=row.longitude,
+        speed_mph=row.speed_mph,
+        accel_g=row.acceleration_g,
+        lateral_g=row.lateral_acceleration_g,
+        heading_deg=row.heading_deg,
+        altitude_m=row.altitude_m,
+        gps_accuracy_m=row.gps_accuracy_m,
+        event_type=row.event_type,
+        speed_limit_mph=row.speed_limit_mph,
+        phone_in_use=row.phone_in_use,
+        quality=row.quality,
+        device_trip_id=row.device_trip_id,
+        extra=None if row.extra is None else canonical_extra(row.extra)[0],
+    )

@@ -1,0 +1,52 @@
+"""What other domains may do with telemetry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from auto_insurance.infra.db import partitions
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import clock
+from auto_insurance.telematics import decode, repository, store
+from auto_insurance.telematics.limits import IngestPolicy
+from auto_insurance.telematics.schemas import Decoded, PathPoint, Quality, Sample, SampleKey
+
+MONTHS_AHEAD = 3
+MAX_PATH_POINTS = 20_000
+
+
+class TelematicsService:
+    """Reads and writes stored events, in the caller's transaction."""
+
+    def __init__(self, policy: IngestPolicy | None = None) -> None:
+        self.policy = policy or IngestPolicy()
+
+    def decode_record(self, value: bytes, headers: Mapping[str, str], arrival_us: int) -> list[Decoded]:
+        """Return a log record's events: samples with an empty ``driver_id``, or why they are dead. Never raises."""
+        return decode.decode_record(value, headers, arrival_us, self.policy)
+
+    async def store(self, uow: UnitOfWork, samples: Sequence[Sample]) -> list[Sample]:
+        """Store samples once, with missing partitions; return the really new ones in the order given."""
+        return await store.store_samples(uow, samples)
+
+    async def load_samples(self, uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> list[Sample]:
+        """Return a device's samples in [from_us, to_us], sorted by (t_us, event_id)."""
+        return await repository.load_samples(uow, device_id, from_us, to_us)
+
+    async def session_bounds(self, uow: UnitOfWork, device_id: str, t_us: int, gap_us: int) -> tuple[int, int]:
+        """Return (from_us, to_us) around ``t_us``, out to the next gap of at least ``gap_us`` on either side."""
+        return await repository.session_bounds(uow, device_id, t_us, gap_us)
+
+    async def flag(self, uow: UnitOfWork, keys: Sequence[SampleKey], quality: Quality) -> int:
+        """Add quality bits to stored events; return how many changed."""
+        return await repository.flag(uow, keys, quality)
+
+    async def path(self, uow: UnitOfWork, device_id: str, start: datetime, end: datetime) -> list[PathPoint]:
+        """Return a device's points with a position in [start, end], in order, at most ``MAX_PATH_POINTS``."""
+        return await repository.path(uow, device_id, start, end, MAX_PATH_POINTS)
+
+    async def ensure_partitions(self, uow: UnitOfWork, months_ahead: int = MONTHS_AHEAD) -> list[str]:
+        """Make the partitions of this month and the next ones; return the names of the new ones."""
+        months = partitions.months_ahead(partitions.month_of(clock.now()), months_ahead)
+        return [partition.name for partition in await partitions.ensure_months(uow, store.TABLE, months)]
