@@ -13,6 +13,8 @@ from auto_insurance.devicekit.simulator.style import MAX_LATERAL_MS2, DriverStyl
 
 GRID_M = 4.0
 _SLOWEST_MS = 1.5
+_AIM = 0.8
+"""Part of the lateral limit that a turn is aimed at: speed control lags by up to a tenth."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +67,9 @@ def plan_speeds(path: Path, style: DriverStyle, rng: Random, traffic: float) -> 
 def _wanted(piece: Piece, style: DriverStyle, rng: Random, factor: float) -> float:
     wanted = piece.limit_ms * factor
     if piece.curvature:
-        lateral = 0.85 * style.lateral
+        lateral = _AIM * style.lateral
         if abs(piece.curvature) > 1 / 60 and rng.random() < style.hot_corner:
-            lateral = min(0.85 * MAX_LATERAL_MS2, rng.uniform(4.0, 5.6))
+            lateral = min(_AIM * MAX_LATERAL_MS2, rng.uniform(4.0, 5.6))
         wanted = min(wanted, math.sqrt(lateral / abs(piece.curvature)))
     return max(wanted, _SLOWEST_MS)
 
