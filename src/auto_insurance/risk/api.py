@@ -28,7 +28,7 @@ Risk = Annotated[RiskService, service(RiskService)]
 async def get_score(driver_id: AccessibleDriver, uow: Tx, risk: Risk, recalculate: Recalculate = False) -> RiskScoreOut:
     """Return the newest score; the first is made when it is first asked for. `me` is the signed-in driver."""
     if recalculate:
-        score = await risk.score_driver(uow, driver_id, "recalculated")
+        score = await risk.recalculate(uow, driver_id, "recalculated")
     else:
         score = await risk.latest_or_first(uow, driver_id)
     return RiskScoreOut.of(score, model_out(risk.model, score))

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
+from auto_insurance.drivers.schemas import DriverFacts
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.kernel.events import new_event
@@ -36,6 +37,12 @@ class TripReader(Protocol):
     async def get(self, uow: UnitOfWork, trip_id: UUID) -> TripFacts | None: ...
 
 
+class DriverReader(Protocol):
+    """What scoring needs of the drivers service. ``facts`` raises an error of kind not_found."""
+
+    async def facts(self, uow: UnitOfWork, driver_id: str) -> DriverFacts: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RiskOptions:
     """``window_days``: how far back driving counts."""
@@ -47,9 +54,14 @@ class RiskService:
     """Scores drivers and trips and keeps every score."""
 
     def __init__(
-        self, trips: TripReader, loaded: ScoringModel | None = None, options: RiskOptions | None = None
+        self,
+        trips: TripReader,
+        drivers: DriverReader,
+        loaded: ScoringModel | None = None,
+        options: RiskOptions | None = None,
     ) -> None:
         self._trips = trips
+        self._drivers = drivers
         self._loaded = loaded or load_model()
         self._options = options or RiskOptions()
 
@@ -93,7 +105,12 @@ class RiskService:
     async def latest_or_first(self, uow: UnitOfWork, driver_id: str) -> RiskScore:
         """Return the driver's newest score; the first time somebody asks, make one."""
         found = await self.latest(uow, driver_id)
-        return found if found is not None else await self.score_driver(uow, driver_id, "first_score")
+        return found if found is not None else await self.recalculate(uow, driver_id, "first_score")
+
+    async def recalculate(self, uow: UnitOfWork, driver_id: str, reason: str) -> RiskScore:
+        """Score a driver that somebody names; an unknown one is an error of kind not_found."""
+        await self._drivers.facts(uow, driver_id)
+        return await self.score_driver(uow, driver_id, reason)
 
     async def history(self, uow: UnitOfWork, driver_id: str, days: int, limit: int = 1000) -> list[RiskScore]:
         """Return the scores of the last ``days``, the newest first, at most 1000."""

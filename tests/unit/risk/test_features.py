@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from auto_insurance.risk.features import BEHAVIOUR, CONTEXT, FEATURES, Harm, driver_features, extract
+from auto_insurance.trips.schemas import TripSums, TripTotals
+
+miles = st.floats(0.01, 5000)
+share = st.floats(0, 1)
+counts = st.integers(0, 500)
+seconds = st.floats(0, 1e5)
+
+
+@st.composite
+def sums(draw: st.DrawFn) -> TripSums:
+    """Sums that trips can have: parts within their wholes."""
+    total = draw(miles)
+    braking, accel, corner = draw(counts), draw(counts), draw(counts)
+    over = sorted([draw(seconds), draw(seconds), draw(seconds)], reverse=True)
+    known_s = draw(seconds)
+    night = total * draw(share)
+    return TripSums(
+        distance_miles=total,
+        duration_s=draw(seconds),
+        harsh_braking_count=braking,
+        harsh_braking_severe_count=draw(st.integers(0, braking)),
+        rapid_accel_count=accel,
+        rapid_accel_severe_count=draw(st.integers(0, accel)),
+        harsh_corner_count=corner,
+        harsh_corner_severe_count=draw(st.integers(0, corner)),
+        speeding_s=over[0],
+        speeding_10_s=over[1],
+        speeding_20_s=over[2],
+        speed_limit_known_miles=total * draw(share),
+        phone_usage_s=known_s * draw(share),
+        phone_known_s=known_s,
+        phone_known_miles=total * draw(share),
+        night_miles=night,
+        late_night_miles=night * draw(share),
+        rush_hour_miles=total * draw(share),
+        weekend_miles=total * draw(share),
+        low_speed_miles=total * draw(share),
+        high_speed_miles=total * draw(share),
+    )
+
+
+@given(sums())
+def test_every_feature_is_in_its_range(given_sums: TripSums) -> None:
+    for name, value in extract(given_sums).items():
+        upper = FEATURES[name].upper
+        assert value is None or value >= 0
+        assert value is None or upper is None or value <= upper
+
+
+@given(sums(), st.integers(2, 9))
+def test_rates_do_not_depend_on_how_often_the_same_driving_is_summed(given_sums: TripSums, times: int) -> None:
+    more = TripSums(**{name: getattr(given_sums, name) * times for name in TripSums.__struct_fields__})
+    once, often = extract(given_sums), extract(more)
+    for feature in BEHAVIOUR:
+        assert often[feature.name] == pytest.approx(once[feature.name])
+
+
+def test_unknown_is_none_and_never_zero() -> None:
+    values = extract(TripSums(distance_miles=50.0, speeding_s=0.0, phone_usage_s=0.0))
+    assert values["speeding_s_per_100mi"] is None
+    assert values["phone_s_per_hour"] is None
+    assert values["phone_s_per_100mi"] is None
+    assert values["harsh_braking_per_100mi"] == 0.0
+
+
+def test_speeding_is_over_the_miles_where_the_limit_was_known() -> None:
+    values = extract(TripSums(distance_miles=200.0, speeding_s=30.0, speed_limit_known_miles=50.0))
+    assert values["speeding_s_per_100mi"] == pytest.approx(60.0)
+    assert values["speed_limit_known_share"] == pytest.approx(0.25)
+
+
+def test_phone_use_is_over_the_hours_in_which_it_was_watched() -> None:
+    values = extract(TripSums(distance_miles=100.0, phone_usage_s=60.0, phone_known_s=1800.0, phone_known_miles=20.0))
+    assert values["phone_s_per_hour"] == pytest.approx(120.0)
+    assert values["phone_s_per_100mi"] == pytest.approx(300.0)
+
+
+def test_events_and_shares_by_hand() -> None:
+    values = extract(
+        TripSums(
+            distance_miles=400.0, harsh_braking_count=8, harsh_braking_severe_count=2, night_miles=40.0, duration_s=7200
+        )
+    )
+    assert values["harsh_braking_per_100mi"] == pytest.approx(2.0)
+    assert values["severe_braking_per_100mi"] == pytest.approx(0.5)
+    assert values["night_share"] == pytest.approx(0.1)
+    assert values["driving_hours"] == pytest.approx(2.0)
+
+
+def test_without_miles_all_rates_are_unknown() -> None:
+    values = extract(TripSums())
+    assert all(values[feature.name] is None for feature in BEHAVIOUR)
+    assert values["exposure_miles"] == 0.0
+
+
+def test_driver_features_add_trips_and_days() -> None:
+    start = datetime(2026, 3, 1, 8, tzinfo=UTC)
+    totals = TripTotals(
+        driver_id="DRV001", trip_count=3, first_start=start, last_end=start + timedelta(days=2, hours=12)
+    )
+    values = driver_features(totals)
+    assert values["trips"] == 3
+    assert values["observed_days"] == pytest.approx(2.5)
+    assert driver_features(TripTotals(driver_id="DRV002"))["observed_days"] == 0.0
+
+
+def test_definitions_are_complete() -> None:
+    assert len(FEATURES) == len(BEHAVIOUR) + len(CONTEXT)
+    for feature in FEATURES.values():
+        assert feature.unit
+        assert feature.formula
+        assert feature.source
+    assert all(feature.harm is Harm.MORE_IS_WORSE for feature in BEHAVIOUR)
+    assert all(feature.harm is Harm.NONE for feature in CONTEXT)
+    assert FEATURES["exposure_miles"].harm is Harm.NONE
