@@ -68,6 +68,8 @@ class DataDir:
 
         Raises ``DirectoryTaken`` when another ``up`` holds it, else :class:`EmbeddedError`.
         """
+        if self._lock.held:
+            return
         try:
             self._make()
             self._lock.acquire()

@@ -25,7 +25,7 @@ class DirectoryTaken(EmbeddedError):
 class PortTaken(EmbeddedError):
     """Somebody else listens on the port that was asked for."""
 
-    def __init__(self, what: str, port: int, option: str | None = None) -> None:
+    def __init__(self, what: str, port: int, option: str | None = None, host: str = "127.0.0.1") -> None:
         remedy = f" or choose another one with {option}" if option else ""
-        super().__init__(f"Port {port} on 127.0.0.1 is taken, so {what} cannot use it. Free it{remedy}.")
+        super().__init__(f"Port {port} on {host} is taken, so {what} cannot use it. Free it{remedy}.")
         self.port = port

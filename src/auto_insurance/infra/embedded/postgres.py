@@ -18,9 +18,13 @@ import psutil
 from auto_insurance.infra.embedded import accounts, machine, process
 from auto_insurance.infra.embedded.engine import Engine, keep_secret, write_private
 from auto_insurance.infra.embedded.errors import EmbeddedError
-from auto_insurance.infra.embedded.machine import MIB, clamp
+from auto_insurance.infra.embedded.machine import MIB, clamp, free_port
+
+__all__ = ["ADMIN", "PRODUCT", "EmbeddedPostgres", "binaries", "free_port"]
 
 ADMIN = "postgres"
+PRODUCT = "auto_insurance"
+"""The product's database and its owner on an embedded server."""
 MAX_SOCKET_PATH = 107
 """Bytes of a unix socket's path on Linux, less the final zero (unix(7)); 103 elsewhere is close enough to fail late."""
 

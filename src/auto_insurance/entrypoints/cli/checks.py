@@ -1,0 +1,247 @@
+"""The checks of ``doctor``: each looks at one thing and says what is wrong and how to mend it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import zoneinfo
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from auto_insurance.entrypoints.cli.schema import revisions
+from auto_insurance.infra.config import Settings
+from auto_insurance.infra.embedded import machine
+from auto_insurance.infra.embedded.datadir import group_or_world_access
+from auto_insurance.infra.embedded.errors import EmbeddedError
+from auto_insurance.infra.embedded.postgres import binaries
+from auto_insurance.infra.embedded.running import Addresses
+from auto_insurance.infra.embedded.valkey import binary
+from auto_insurance.kernel import clock
+
+OLDEST_PYTHON = (3, 11)
+LEAST_DISK_BYTES = 1024 * machine.MIB
+LEAST_MEMORY_BYTES = 1024 * machine.MIB
+RELEASED = datetime(2025, 1, 1, tzinfo=UTC)
+"""A clock before this day is wrong for certain."""
+
+
+class Verdict(StrEnum):
+    """How a check ended; only ``BAD`` makes the exit code 1."""
+
+    OK = "ok"
+    WARN = "warning"
+    BAD = "problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result: what was looked at, what was found, how to mend it."""
+
+    name: str
+    verdict: Verdict
+    found: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """What is examined: the settings, and the ``up`` that runs on their data directory, if one does."""
+
+    settings: Settings
+    running: Addresses | None
+
+
+Check = Callable[[Patient], Finding]
+
+
+def python(_: Patient) -> Finding:
+    found = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] < OLDEST_PYTHON:
+        return Finding("Python", Verdict.BAD, found, "Install Python 3.11 or later and set the product up again.")
+    return Finding("Python", Verdict.OK, found)
+
+
+def programs(patient: Patient) -> Finding:
+    """Do the engines' programs run on this system (its C library may be too old, or the disk be noexec)?"""
+    needed: list[Callable[[], Path]] = []
+    if patient.settings.database.url is None:
+        needed.append(lambda: binaries() / "postgres")
+    if patient.settings.redis.url is None:
+        needed.append(binary)
+    versions = []
+    for find in needed:
+        try:
+            said = subprocess.run([str(find()), "--version"], capture_output=True, check=True, timeout=20)
+        except EmbeddedError as error:
+            return Finding("Engines", Verdict.BAD, str(error), "Run the set-up again: make setup")
+        except (OSError, subprocess.SubprocessError) as error:
+            return Finding(
+                "Engines",
+                Verdict.BAD,
+                f"a program of the wheels does not run: {error}",
+                "Use servers of your own: set DATABASE_URL and REDIS_URL.",
+            )
+        versions.append(" ".join(said.stdout.decode().split()[:3]))
+    return Finding("Engines", Verdict.OK, ", ".join(versions) or "none needed: DATABASE_URL and REDIS_URL are set")
+
+
+def data_directory(patient: Patient) -> Finding:
+    folder = patient.settings.data_dir.absolute()
+    existing = next(path for path in [folder, *folder.parents] if path.exists())
+    if not existing.is_dir():
+        return Finding("Data directory", Verdict.BAD, f"{existing} is a file", "Choose a directory with --data-dir.")
+    if not _writable(existing):
+        return Finding(
+            "Data directory",
+            Verdict.BAD,
+            f"no permission to write in {existing}",
+            f"Choose another one with --data-dir, or: sudo chown -R $(id -u) {existing}",
+        )
+    loose = [path for path in (folder / "secrets").glob("*") if group_or_world_access(path)]
+    if loose:
+        return Finding(
+            "Data directory", Verdict.BAD, f"others may read {loose[0]}", f"chmod 600 {folder / 'secrets'}/*"
+        )
+    state = "in use by a running 'up'" if patient.running else "ready" if folder.exists() else "made at first start"
+    return Finding("Data directory", Verdict.OK, f"{folder} ({state})")
+
+
+def _writable(folder: Path) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def disk(patient: Patient) -> Finding:
+    folder = patient.settings.data_dir.absolute()
+    free = shutil.disk_usage(next(path for path in [folder, *folder.parents] if path.exists())).free
+    found = f"{free / 1024**3:.1f} GiB free"
+    if free < LEAST_DISK_BYTES:
+        return Finding("Disk", Verdict.BAD, found, "Free at least 1 GiB, or choose another disk with --data-dir.")
+    return Finding("Disk", Verdict.OK, found)
+
+
+def memory(_: Patient) -> Finding:
+    total = machine.memory_bytes()
+    found = f"{total / 1024**3:.1f} GiB"
+    if total < LEAST_MEMORY_BYTES:
+        return Finding("Memory", Verdict.WARN, found, "1 GiB or more is advised; give the container or machine more.")
+    return Finding("Memory", Verdict.OK, found)
+
+
+def port(patient: Patient) -> Finding:
+    server = patient.settings.server
+    if patient.running is not None:
+        return Finding("Port", Verdict.OK, f"served by the running 'up': {patient.running.base_url}")
+    try:
+        free = machine.port_is_free(server.port, server.host)
+    except socket.gaierror:
+        return Finding("Port", Verdict.BAD, f"{server.host} is no address of this machine", "Correct HOST or --host.")
+    if not free:
+        return Finding(
+            "Port",
+            Verdict.BAD,
+            f"{server.host}:{server.port} is taken or not ours",
+            f"See who has it with: ss -ltnp 'sport = :{server.port}'  - or choose another one with --port.",
+        )
+    return Finding("Port", Verdict.OK, f"{server.host}:{server.port} is free")
+
+
+def settings(patient: Patient) -> Finding:
+    found = f"{patient.settings.environment.value}, {len(patient.settings.sources)} set, the rest at their defaults"
+    if patient.settings.warnings:
+        return Finding("Settings", Verdict.WARN, patient.settings.warnings[0], "Correct or remove that variable.")
+    return Finding("Settings", Verdict.OK, found)
+
+
+def database(patient: Patient) -> Finding:
+    given = patient.settings.database.url
+    url = given.get_secret_value() if given else patient.running.database_url if patient.running else None
+    if url is None:
+        return Finding("Database", Verdict.OK, "embedded; not running now ('auto-insurance up' starts it)")
+    try:
+        present, wanted = revisions(url)
+    except (OSError, ValueError) as error:
+        return Finding("Database", Verdict.BAD, f"not reached: {error}", "Start it, or correct DATABASE_URL.")
+    if present != wanted:
+        return Finding(
+            "Database", Verdict.BAD, f"schema at {present or 'nothing'}, needed {wanted}", "auto-insurance migrate"
+        )
+    return Finding("Database", Verdict.OK, f"reached, schema {wanted}")
+
+
+def redis(patient: Patient) -> Finding:
+    given = patient.settings.redis.url
+    url = given.get_secret_value() if given else patient.running.redis_url if patient.running else None
+    if url is None:
+        return Finding("Redis", Verdict.OK, "embedded; not running now ('auto-insurance up' starts it)")
+    try:
+        version = asyncio.run(_redis_version(url))
+    except (RedisError, OSError, ValueError) as error:
+        return Finding("Redis", Verdict.BAD, f"not reached: {type(error).__name__}", "Start it, or correct REDIS_URL.")
+    return Finding("Redis", Verdict.OK, f"reached, version {version}")
+
+
+async def _redis_version(url: str) -> str:
+    client = Redis.from_url(url, socket_timeout=5, socket_connect_timeout=5)
+    try:
+        info = await client.info("server")
+    finally:
+        await client.aclose()
+    return str(info.get("valkey_version") or info.get("redis_version"))
+
+
+def event_log(patient: Patient) -> Finding:
+    if patient.settings.event_log == "postgres":
+        return Finding("Event log", Verdict.OK, "in PostgreSQL (EVENT_LOG=postgres)")
+    for address in (patient.settings.kafka.bootstrap_servers or "").split(","):
+        parts = urlsplit(f"//{address.strip()}")
+        try:
+            socket.create_connection((parts.hostname or "", parts.port or 9092), timeout=3).close()
+        except (OSError, ValueError):
+            continue
+        return Finding("Event log", Verdict.OK, f"Kafka reached at {address.strip()}")
+    return Finding(
+        "Event log", Verdict.BAD, "no Kafka broker is reached", "Start Kafka, or correct KAFKA_BOOTSTRAP_SERVERS."
+    )
+
+
+def time_zones(_: Patient) -> Finding:
+    try:
+        zoneinfo.ZoneInfo("America/New_York")
+    except zoneinfo.ZoneInfoNotFoundError:
+        return Finding("Time zones", Verdict.BAD, "no time zone data", "pip install tzdata")
+    return Finding("Time zones", Verdict.OK, f"{len(zoneinfo.available_timezones())} known")
+
+
+def system_clock(_: Patient) -> Finding:
+    now = clock.now()
+    found = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    if now < RELEASED:
+        return Finding("Clock", Verdict.BAD, found, "Set the machine's clock: timedatectl set-ntp true")
+    return Finding("Clock", Verdict.OK, found)
+
+
+CHECKS: tuple[Check, ...] = (
+    python,
+    programs,
+    settings,
+    data_directory,
+    disk,
+    memory,
+    port,
+    database,
+    redis,
+    event_log,
+    time_zones,
+    system_clock,
+)
