@@ -5,7 +5,7 @@ decode -> resolve drivers -> store (duplicates end here) -> trips -> alerts -> b
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -24,27 +24,12 @@ from auto_insurance.kernel import clock
 from auto_insurance.kernel.clock import from_us, to_us
 from auto_insurance.kernel.events import new_event
 from auto_insurance.kernel.outcome import Dead, Drop, Ok, Outcome
-from auto_insurance.telematics.schemas import EventType, Sample
+from auto_insurance.telematics.schemas import Decoded, EventType, Sample
 from auto_insurance.trips.rules import TripRules
 from auto_insurance.trips.trace import News, SampleStore, TraceOptions, Tracer
 
+_raw_events = msgspec.json.Decoder(list[msgspec.Raw])
 UNKNOWN_DEVICE, NO_DRIVER = "unknown_device", "no_driver_assigned"
-
-
-class Decoded(Protocol):
-    """One event of a record: a sample that has no driver yet, or why there is none."""
-
-    @property
-    def index(self) -> int | None: ...
-
-    @property
-    def sample(self) -> Sample | None: ...
-
-    @property
-    def dead(self) -> Dead | None: ...
-
-    @property
-    def value(self) -> bytes: ...
 
 
 class Telemetry(SampleStore, Protocol):
@@ -58,7 +43,7 @@ class Telemetry(SampleStore, Protocol):
 class Drivers(Protocol):
     """What the pipeline needs of drivers."""
 
-    async def assignments(self, uow: UnitOfWork, device_ids: Sequence[str]) -> dict[str, DeviceHistory]: ...
+    async def assignments(self, uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, DeviceHistory]: ...
 
 
 @dataclass(slots=True)
@@ -68,13 +53,12 @@ class _Candidate:
     record: Record
     number: int
     index: int | None
-    value: bytes
     sample: Sample
 
 
 @dataclass(slots=True)
 class Work:
-    """What the steps of one batch hand on. ``alive``, ``dead``, ``fresh``: events per record number."""
+    """What the steps of one batch hand on. ``letters`` carry the number of their record; ``fresh`` is newly stored."""
 
     uow: UnitOfWork
     records: Sequence[Record]
@@ -82,7 +66,6 @@ class Work:
     letters: list[tuple[int, DeadLetter]] = field(default_factory=list)
     histories: dict[str, DeviceHistory] = field(default_factory=dict)
     fresh: list[Sample] = field(default_factory=list)
-    events: dict[int, int] = field(default_factory=dict)
 
 
 Step = Callable[[Work], Awaitable[None]]
@@ -146,10 +129,9 @@ class TelemetryHandler:
         for number, record in enumerate(work.records):
             arrival_us = to_us(record.appended_at)
             decoded = self._telematics.decode_record(record.value, record.headers, arrival_us)
-            work.events[number] = len(decoded)
             for item in decoded:
                 if item.sample is not None:
-                    work.candidates.append(_Candidate(record, number, item.index, item.value, item.sample))
+                    work.candidates.append(_Candidate(record, number, item.index, item.sample))
                 elif item.dead is not None:
                     work.letters.append((number, self._letter(record, item.index, item.value, item.dead)))
 
@@ -166,7 +148,8 @@ class TelemetryHandler:
             assignment = None if history is None else history.at(sample.t_us)
             if assignment is None:
                 reason = UNKNOWN_DEVICE if history is None else NO_DRIVER
-                dead = self._letter(item.record, item.index, item.value, Dead(reason))
+                value = _event_bytes(item.record, item.index)
+                dead = self._letter(item.record, item.index, value, Dead(reason))
                 work.letters.append((item.number, dead))
                 continue
             item.sample = msgspec.structs.replace(sample, driver_id=assignment.driver_id)
@@ -253,6 +236,13 @@ class TelemetryHandler:
             else:
                 outcomes.append(Ok(None))
         return outcomes
+
+
+def _event_bytes(record: Record, index: int | None) -> bytes:
+    """Return one event's own bytes out of a record that could be read."""
+    if index is None or not record.value.lstrip().startswith(b"["):
+        return record.value
+    return bytes(_raw_events.decode(record.value)[index])
 
 
 def _vehicles(histories: Mapping[str, DeviceHistory]) -> Callable[[str, int], str | None]:

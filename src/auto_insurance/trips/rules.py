@@ -22,9 +22,10 @@ class TripRules(msgspec.Struct, frozen=True, kw_only=True):
     max_speed_mph: float = 160.0
     reanchor_points: int = 5
     step_m: float = 15.0
+    blind_step_m: float = 30.0
     still_speed_ms: float = 1.0
     contradiction_ms: float = 5.0
-    contradiction_points: int = 5
+    contradiction_s: float = 10.0
     gap_s: float = 30.0
     gap_min_m: float = 50.0
 

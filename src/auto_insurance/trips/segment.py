@@ -107,7 +107,9 @@ class Segmenter:
         start_us, start_lat, start_lon = state.anchor_us, state.anchor_lat, state.anchor_lon
         verdict, metres, gap, flagged = UNUSABLE, 0.0, False, True
         if not s.quality & _NO_PLACE and s.latitude is not None and s.longitude is not None:
-            verdict, metres, gap = self._tracker.locate(state, t_us, s.latitude, s.longitude, speed)
+            verdict, metres, gap = self._tracker.locate(
+                state, t_us, s.latitude, s.longitude, speed, s.gps_accuracy_m or 0.0
+            )
             flagged = verdict == UNUSABLE
             if flagged:
                 out.flagged.append(s)

@@ -3,8 +3,10 @@
 * A point that can't be reached at 160 mph from the last good one is left out; five such points in a row that agree with
   one another are believed instead (the first fix was wrong), and the jump between adds nothing.
 * Way is measured from an *anchor*: a step counts once the device is 15 m off it (three times the usual error of a civil
-  receiver, about 5 m: GPS SPS Performance Standard 2020), so jitter does not lengthen the way; at standstill the anchor
-  drifts along and nothing is added.
+  receiver, about 5 m: GPS SPS Performance Standard 2020), or as far as the point's own accuracy if that is worse, so
+  jitter does not lengthen the way; at standstill the anchor drifts along and nothing is added.
+* A device that reports no speed needs a step of 30 m within 30 s to be moving. A reported standstill during which the
+  place changes by 5 m/s over 10 s is not believed, and neither is what the device reports until that is over.
 * A gap (more than 30 s without a good point) is bridged by the great circle, the shortest way that is sure, if it is
   longer than 50 m, the worst accuracy that is accepted.
 """
@@ -43,8 +45,8 @@ class Tracker:
     """Moves a state's good point and anchor. Keeps nothing itself."""
 
     __slots__ = (
-        "_contradiction", "_contradiction_points", "_gap_min", "_gap_us", "_max", "_reanchor", "_stale_us", "_step",
-        "_still", "_units_min", "_units_speed", "_units_tolerance",
+        "_blind_step", "_contradiction", "_contradiction_us", "_gap_min", "_gap_us", "_max", "_reanchor", "_stale_us",
+        "_step", "_still", "_units_min", "_units_speed", "_units_tolerance",
     )  # fmt: skip
 
     def __init__(self, rules: TripRules) -> None:
@@ -52,19 +54,22 @@ class Tracker:
         self._gap_min = rules.gap_min_m
         self._max = rules.max_speed_mph * MS_PER_MPH / 1e6
         self._contradiction = rules.contradiction_ms / 1e6
-        self._contradiction_points = rules.contradiction_points
+        self._contradiction_us = round(rules.contradiction_s * 1e6)
         self._reanchor = rules.reanchor_points
         self._still = rules.still_speed_ms
         self._step = rules.step_m
-        self._stale_us = round(rules.step_m / rules.still_speed_ms * 1e6)
+        self._blind_step = rules.blind_step_m
+        self._stale_us = round(rules.blind_step_m / rules.still_speed_ms * 1e6)
         self._units_min = rules.units_min_steps
         self._units_speed = rules.units_min_speed_ms
         self._units_tolerance = rules.units_tolerance
 
-    def locate(self, state: DeviceState, t_us: int, lat: float, lon: float, speed: float) -> tuple[int, float, bool]:
+    def locate(
+        self, state: DeviceState, t_us: int, lat: float, lon: float, speed: float, accuracy: float
+    ) -> tuple[int, float, bool]:
         """Take in a position. Returns (UNUSABLE | STILL | MOVING | REANCHORED, metres travelled, over a gap).
 
-        ``speed`` in m/s as the device reports it, negative if unknown.
+        ``speed`` in m/s as the device reports it, negative if unknown; ``accuracy`` of the point in metres.
         """
         if state.good_us < 0:
             return self._settle(state, t_us, lat, lon, MOVING if speed >= self._still else STILL)
@@ -80,35 +85,41 @@ class Tracker:
             return self._bridge(state, t_us, lat, lon, speed)
         way = flat_m(state.anchor_lat, state.anchor_lon, lat, lon)
         if 0.0 <= speed < self._still:
-            if jump >= self._contradiction * elapsed:
-                state.contradictions += 1
-            else:
-                state.contradictions = 0
-            if state.contradictions < self._contradiction_points:
+            if not self._contradicted(state, t_us, lat, lon):
                 metres = way if state.moving else 0.0
                 state.anchor_us, state.anchor_lat, state.anchor_lon = t_us, lat, lon
                 return STILL, metres, False
         elif speed >= 0.0:
-            state.contradictions = 0
-            if way < self._step:
+            state.still_us, state.contradicted = -1, False
+            if way < self._step or way < accuracy:
                 return MOVING, 0.0, False
             self._check_units(state, way, t_us - state.anchor_us, speed)
             state.anchor_us, state.anchor_lat, state.anchor_lon = t_us, lat, lon
             return MOVING, way, False
-        return self._by_position(state, t_us, lat, lon, way)
+        return self._by_position(state, t_us, (lat, lon), way, max(self._blind_step, accuracy))
+
+    def _contradicted(self, state: DeviceState, t_us: int, lat: float, lon: float) -> bool:
+        """Tell whether a reported standstill is one that the positions contradict, judged every 10 s."""
+        if state.still_us >= 0 and t_us - state.still_us < self._contradiction_us:
+            return state.contradicted
+        if state.still_us >= 0:
+            away = flat_m(state.still_lat, state.still_lon, lat, lon)
+            state.contradicted = away >= self._contradiction * (t_us - state.still_us)
+        state.still_us, state.still_lat, state.still_lon = t_us, lat, lon
+        return state.contradicted
 
     def _by_position(
-        self, state: DeviceState, t_us: int, lat: float, lon: float, way: float
+        self, state: DeviceState, t_us: int, place: tuple[float, float], way: float, step: float
     ) -> tuple[int, float, bool]:
-        """Tell movement without a believable speed: a step of 15 m within 15 s is movement, less is drift."""
+        """Tell movement without a believable speed: a whole step within 30 s is movement, less is drift."""
         age = t_us - state.anchor_us
-        if way >= self._step:
+        if way >= step:
             moving = way * 1e6 >= self._still * age
         elif age >= self._stale_us:
             moving = False
         else:
             return (MOVING if state.moving else STILL), 0.0, False
-        state.anchor_us, state.anchor_lat, state.anchor_lon = t_us, lat, lon
+        state.anchor_us, (state.anchor_lat, state.anchor_lon) = t_us, place
         return (MOVING, way, False) if moving else (STILL, 0.0, False)
 
     def _settle(self, state: DeviceState, t_us: int, lat: float, lon: float, verdict: int) -> tuple[int, float, bool]:
