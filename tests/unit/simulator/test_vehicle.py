@@ -68,6 +68,7 @@ def test_a_drive_is_physically_plausible(seed: int, style: DriverStyle, traffic:
     drive = Drive(path, style, Random(seed), traffic)
     before = None
     for state in drive.steps(idle_s=3.0):
+        assert state.t < 3600 + path.length_m, "it arrives"
         assert state.v >= 0.0
         assert -MAX_BRAKE_MS2 - 1e-9 <= state.a <= MAX_ACCEL_MS2 + 1e-9
         assert abs(state.lateral) <= MAX_LATERAL_MS2
@@ -80,7 +81,13 @@ def test_a_drive_is_physically_plausible(seed: int, style: DriverStyle, traffic:
     assert before is not None
     assert before.v == before.a == 0.0
     assert abs(before.s - path.length_m) < 6.0
-    assert before.t < 3600 + path.length_m
+
+
+def test_a_hazard_just_before_a_stop_does_not_end_the_drive() -> None:
+    drive = Drive(some_path(20188), STYLES["average"], Random(20188), traffic=0.5)
+    end = next(s for s in drive.steps() if drive.arrived or s.t > 7200)
+    assert drive.arrived
+    assert abs(end.s - drive.path.length_m) < 6.0
 
 
 @settings(max_examples=12, deadline=None)

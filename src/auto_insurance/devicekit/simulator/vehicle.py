@@ -167,7 +167,8 @@ class Drive:
             self._wait_until = now + stop.wait_s if stop.wait_s < math.inf else now
             self._push = stop.jackrabbit
             self._stop_index += 1
-            self._braking = self._late = False
+        # Also after a halt short of it (for a hazard): the way to the stop is driven and braked for anew.
+        self._braking = self._late = False
 
     def _each_second(self, now: float) -> None:
         rng, style = self._rng, self.style
