@@ -11,10 +11,10 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import structlog
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy import exc as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, Pool, PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection, QueuePool
 
 from auto_insurance.infra.metrics import definitions as m
 from auto_insurance.infra.metrics.series import OTHER, QUERY_TYPES
@@ -104,7 +104,7 @@ def classifier(tables: frozenset[str]) -> Callable[[str], tuple[str, str]]:
     return classify
 
 
-_pools: WeakKeyDictionary[Pool, tuple[int, int, int]] = WeakKeyDictionary()
+_pools: WeakKeyDictionary[Engine, tuple[int, int, int]] = WeakKeyDictionary()
 
 
 def track_pool(engine: AsyncEngine) -> None:
@@ -117,17 +117,23 @@ def track_pool(engine: AsyncEngine) -> None:
             # A returned connection is told of before it is back; with the pool full it will be closed, not kept.
             closing = returning if pool.checkedin() >= pool.size() else 0
             out = max(0, pool.checkedout() - returning)
-            _pools[pool] = (pool.size(), out, max(0, pool.overflow() - closing))
+            _pools[sync_engine] = (pool.size(), out, max(0, pool.overflow() - closing))
             _publish()
 
     for name in ("checkout", "connect"):
         event.listen(sync_engine.pool, name, lambda *_: update(0))
     event.listen(sync_engine.pool, "checkin", lambda *_: update(1))
+    event.listen(sync_engine, "engine_disposed", _forget)
     update(0)
 
 
+def _forget(engine: Engine) -> None:
+    _pools.pop(engine, None)
+    _publish()
+
+
 def _publish() -> None:
-    sizes, out, overflow = (sum(column) for column in zip(*_pools.values(), strict=True))
+    sizes, out, overflow = (sum(column) for column in zip((0, 0, 0), *_pools.values(), strict=True))
     m.DB_CONNECTION_POOL_SIZE.set(sizes)
     m.DB_CONNECTION_POOL_CHECKED_OUT.set(out)
     m.DB_CONNECTION_POOL_OVERFLOW.set(overflow)
