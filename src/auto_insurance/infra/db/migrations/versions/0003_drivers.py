@@ -22,6 +22,14 @@ def upgrade() -> None:
     op.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
     for sequence in ("driver_numbers", "vehicle_numbers", "device_numbers"):
         op.execute(f"CREATE SEQUENCE {sequence}")
+    _create_drivers()
+    _create_vehicles()
+    _create_devices()
+    _create_assignments()
+    _create_erasure_requests()
+
+
+def _create_drivers() -> None:
     op.create_table(
         "drivers",
         sa.Column("driver_id", sa.Text(), nullable=False),
@@ -46,6 +54,9 @@ def upgrade() -> None:
         sa.CheckConstraint("status IN ('active', 'erasure_requested')", name=op.f("ck_drivers_status")),
         sa.CheckConstraint("declared_annual_mileage >= 0 AND prior_claims >= 0", name=op.f("ck_drivers_not_negative")),
     )
+
+
+def _create_vehicles() -> None:
     op.create_table(
         "vehicles",
         sa.Column("vehicle_id", sa.Text(), nullable=False),
@@ -62,6 +73,9 @@ def upgrade() -> None:
     )
     op.create_index("ix_vehicles_driver_id", "vehicles", ["driver_id", "created_at"])
     op.create_index("uq_vehicles_vin", "vehicles", ["vin"], unique=True)
+
+
+def _create_devices() -> None:
     op.create_table(
         "devices",
         sa.Column("device_id", sa.Text(), nullable=False),
@@ -71,7 +85,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("device_id", name="pk_devices"),
         sa.CheckConstraint("kind IN ('phone', 'obd', 'tracker')", name=op.f("ck_devices_kind")),
     )
-    _create_assignments()
+
+
+def _create_erasure_requests() -> None:
     op.create_table(
         "erasure_requests",
         sa.Column("request_id", sa.Uuid(), nullable=False),
