@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Annotated, Any, TypeVar
 
-from fastapi import Depends, Path
+from fastapi import Depends, Path, Query
 from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
@@ -17,6 +17,7 @@ from auto_insurance.infra.http.deps import service
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__auth_rule__"
+DRIVER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 
 
 def _rule(name: str) -> Callable[[F], F]:
@@ -85,11 +86,23 @@ async def accessible_driver(
     principal: CurrentUser,
     driver_id: Annotated[
         str,
-        Path(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$", description="A driver's id, or `me`.", examples=["DRV001"]),
+        Path(pattern=DRIVER_ID_PATTERN, description="A driver's id, or `me`.", examples=["DRV001"]),
     ],
 ) -> str:
     """Return the path's driver if the caller may read it. Raises ``DriverNotFound``."""
     return policy.resolve_driver(principal, policy.Action.READ, driver_id)
+
+
+@_rule("driver")
+async def visible_driver(
+    principal: CurrentUser,
+    driver_id: Annotated[
+        str | None,
+        Query(pattern=DRIVER_ID_PATTERN, description="Only this driver, or `me`; by default all that you may see."),
+    ] = None,
+) -> str | None:
+    """Return the driver whose part of a list the caller may read, None for all. Raises ``DriverNotFound``."""
+    return policy.visible_driver(principal, driver_id)
 
 
 @_rule("device")
@@ -108,4 +121,5 @@ async def device_or_driver(key: _Key, credentials: _Credentials, keys: _Keys, au
 PUBLIC = Depends(public)
 AdminUser = Annotated[Principal, Depends(admin_user)]
 AccessibleDriver = Annotated[str, Depends(accessible_driver)]
+VisibleDriver = Annotated[str | None, Depends(visible_driver)]
 DeviceOrDriver = Annotated[DevicePrincipal, Depends(device_or_driver)]

@@ -73,6 +73,16 @@ def resolve_driver(principal: Principal, action: Action, driver_id: str) -> str:
     return wanted
 
 
+def visible_driver(principal: Principal, driver_id: str | None) -> str | None:
+    """Return the one driver that a list over drivers is to show the caller, None for all of them.
+
+    Whoever may read any driver sees all or the one asked for; a driver sees itself. Raises ``DriverNotFound``.
+    """
+    if driver_id is None and reach(principal, Action.READ) is Reach.ANY:
+        return None
+    return resolve_driver(principal, Action.READ, driver_id or ME)
+
+
 def require_admin(principal: Principal) -> Principal:
     """Return the caller. Raises ``NotAllowed`` unless it administers the system."""
     if reach(principal, Action.MANAGE) is not Reach.ANY:

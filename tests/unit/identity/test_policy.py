@@ -54,3 +54,13 @@ def test_a_driver_sends_for_itself_and_staff_for_nobody() -> None:
     for caller in (person("admin"), person("admin", driver_id="DRV001"), person("driver"), person(driver_id="DRV001")):
         with pytest.raises(NotAllowed):
             policy.as_sender(caller)
+
+
+def test_lists_show_staff_all_and_a_driver_itself() -> None:
+    assert policy.visible_driver(person("admin"), None) is None
+    assert policy.visible_driver(person("admin"), "DRV002") == "DRV002"
+    caller = person("driver", driver_id="DRV001")
+    assert [policy.visible_driver(caller, wanted) for wanted in (None, "me", "DRV001")] == ["DRV001"] * 3
+    for somebody, wanted in ((caller, "DRV002"), (person("driver"), None), (person(), None)):
+        with pytest.raises(DriverNotFound):
+            policy.visible_driver(somebody, wanted)
