@@ -1,0 +1,174 @@
+"""The commands as a person types them."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from auto_insurance import __version__
+from auto_insurance.entrypoints.cli import checks, drive, services
+from auto_insurance.entrypoints.cli.checks import Patient, Verdict
+from auto_insurance.entrypoints.cli.main import app
+from auto_insurance.infra.config import load_settings
+from auto_insurance.infra.embedded.errors import EmbeddedError
+from auto_insurance.infra.embedded.machine import free_port
+
+COMMANDS = ("up", "api", "worker", "scheduler", "migrate", "config", "doctor", "replay", "simulate", "version")
+NOWHERE = "postgresql://insurer:hidden-word@127.0.0.1:1/none"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty current folder, and no settings from outside."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("DATABASE_URL", "REDIS_URL", "ENVIRONMENT"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def call(*argv: str, env: dict[str, str] | None = None) -> Result:
+    return CliRunner().invoke(app, argv, env={"COLUMNS": "200", "TERM": "dumb"} | (env or {}))
+
+
+def patient(**settings: Any) -> Patient:
+    return Patient(load_settings(env={}, overrides=settings), None)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_teaches(name: str) -> None:
+    overview, own = call("--help"), call(name, "--help")
+    assert own.exit_code == 0
+    assert re.search(rf"│ {name}\b", overview.output)
+    assert name == "version" or "auto-insurance" in own.output, "an example is there"
+
+
+def test_python_m_is_the_same_program() -> None:
+    argv = [sys.executable, "-m", "auto_insurance", "version"]
+    said = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert said.startswith(f"auto-insurance {__version__} ")
+
+
+def test_config_prints_values_and_sources_but_no_secret() -> None:
+    result = call("config", env={"DATABASE_URL": NOWHERE, "DB_POOL_SIZE": "7"})
+    assert result.exit_code == 0
+    assert "hidden-word" not in result.output
+    assert re.search(r"DB_POOL_SIZE\s+7\s+environment", result.output)
+    assert re.search(r"DB_MAX_OVERFLOW\s+20\s+default", result.output)
+    changed = call("config", "--changed", env={"DB_POOL_SIZE": "7"})
+    assert "DB_POOL_SIZE" in changed.output
+    assert "DB_MAX_OVERFLOW" not in changed.output
+
+
+@pytest.mark.parametrize("argv", [("config",), ("up",), ("doctor",), ("worker",)])
+def test_wrong_settings_are_named_with_exit_code_2(argv: tuple[str, ...]) -> None:
+    result = call(*argv, env={"DB_POOL_SIZE": "many"})
+    assert result.exit_code == 2
+    assert "DB_POOL_SIZE" in result.output
+
+
+@pytest.mark.parametrize("name", ["api", "worker", "scheduler"])
+def test_a_single_process_needs_a_database(name: str) -> None:
+    result = call(name)
+    assert result.exit_code == 2
+    assert "DATABASE_URL is not set" in result.output
+
+
+def test_a_process_gets_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(services, "import_module", lambda name: SimpleNamespace(run=lambda s: seen.append((name, s))))
+    env = {"DATABASE_URL": NOWHERE}
+    assert call("worker", "--consumers", "3", env=env).exit_code == 0
+    assert call("api", "--port", "8123", env=env).exit_code == 0
+    assert [name.rsplit(".")[-1] for name, _ in seen] == ["worker", "api"]
+    assert seen[0][1].kafka.num_consumers == 3
+    assert seen[1][1].server.port == 8123
+
+
+def test_migrate_says_when_there_is_no_database_or_it_is_away() -> None:
+    assert call("migrate").exit_code == 2
+    result = call("migrate", env={"DATABASE_URL": NOWHERE})
+    assert result.exit_code == 1
+    assert "cannot be reached" in result.output
+    assert "hidden-word" not in result.output
+
+
+def test_simulate_is_the_same_for_the_same_seed(folder: Path) -> None:
+    argv = ("simulate", "--drivers", "2", "--start", "2026-03-02", "--seed", "3", "--limit", "1200", "-o")
+    assert call(*argv, "one.jsonl").exit_code == 0
+    printed = call(*argv, "-")
+    lines = (folder / "one.jsonl").read_text().splitlines()
+    assert len(lines) == 1200
+    assert {"device_id", "timestamp"} <= set(json.loads(lines[0]))
+    assert lines[0] in printed.stdout
+    assert "1,200 simulated events" in printed.output
+    assert call(*argv, "no/such/folder.jsonl").exit_code == 1
+
+
+def test_replay_hands_over_files_and_address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    async def replay_files(files: list[Path], **more: Any) -> int:
+        more["progress"](1, 2)
+        seen.append((files, more))
+        return 0
+
+    monkeypatch.setattr(drive, "import_module", lambda _: SimpleNamespace(replay_files=replay_files))
+    (folder / "a.csv").write_text("x")
+    (folder / "word").write_text("secret\n")
+    result = call("replay", "a.csv", "--password-file", "word", "--url", "http://h:1/", "--speed-up", "60")
+    assert result.exit_code == 0, result.output
+    files, more = seen[0]
+    assert files == [Path("a.csv")]
+    assert (more["base_url"], more["password"], more["speed_up"]) == ("http://h:1", "secret", 60)
+    assert call("replay", "nothing.csv").exit_code == 2
+    assert drive.base_url(None) == "http://127.0.0.1:8000"
+
+
+def test_doctor_is_content_with_a_sound_installation(folder: Path) -> None:
+    result = call("doctor", "--data-dir", str(folder / "data"), "--port", str(free_port()))
+    assert result.exit_code == 0, result.output
+    assert "Everything is in order" in result.output
+
+
+def test_doctor_names_problem_and_remedy_with_exit_code_1(folder: Path) -> None:
+    env = {"DATABASE_URL": NOWHERE, "REDIS_URL": "redis://127.0.0.1:1/0", "EVENT_LOG": "kafka"}
+    env["KAFKA_BOOTSTRAP_SERVERS"] = "127.0.0.1:1"
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        result = call("doctor", "--port", str(other.getsockname()[1]), "--data-dir", "f", env=env)
+    assert result.exit_code == 1
+    for part in ("correct DATABASE_URL", "correct REDIS_URL", "KAFKA_BOOTSTRAP_SERVERS", "is taken", "4 problems"):
+        assert part in result.output, result.output
+    assert "hidden-word" not in result.output
+
+
+def test_checks_find_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing() -> Path:
+        raise EmbeddedError("the wheel is missing")
+
+    monkeypatch.setattr(checks, "binary", missing)
+    assert checks.programs(patient()).verdict is Verdict.BAD
+    monkeypatch.setattr(checks, "binary", lambda: folder / "absent")
+    assert "does not run" in checks.programs(patient()).found
+    (folder / "file").touch()
+    assert checks.data_directory(patient(DATA_DIR=folder / "file")).verdict is Verdict.BAD
+    (folder / "data" / "secrets").mkdir(parents=True)
+    (folder / "data" / "secrets" / "jwt").touch(mode=0o644)
+    assert "others may read" in checks.data_directory(patient(DATA_DIR=folder / "data")).found
+    assert checks.port(patient(HOST="no.such.host.invalid")).verdict is Verdict.BAD
+    monkeypatch.setattr(checks, "LEAST_DISK_BYTES", 2**70)
+    monkeypatch.setattr(checks, "LEAST_MEMORY_BYTES", 2**70)
+    monkeypatch.setattr(checks, "OLDEST_PYTHON", (9, 9))
+    monkeypatch.setattr(checks, "RELEASED", checks.RELEASED.replace(year=9000))
+    assert checks.disk(patient()).verdict is Verdict.BAD
+    assert checks.memory(patient()).verdict is Verdict.WARN
+    assert checks.python(patient()).verdict is Verdict.BAD
+    assert checks.system_clock(patient()).verdict is Verdict.BAD
