@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -30,7 +31,7 @@ def _trips(drive_id: str, rows: Rows, zone: str | None = None) -> list[TripConte
 
 
 def _integral_miles(rows: Rows) -> float:
-    return sum(
+    return math.fsum(
         (a["speed_mph"] + b["speed_mph"]) / 2 * (b["timestamp"] - a["timestamp"]).total_seconds() / 3600
         for a, b in pairwise(rows)
     )

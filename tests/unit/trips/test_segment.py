@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
@@ -192,12 +194,12 @@ def test_an_impossible_speed_is_unknown() -> None:
 
 
 def test_without_positions_there_is_no_trip() -> None:
-    nowhere = {"latitude": None, "longitude": None, "quality": int(Quality.NO_POSITION)}
+    nowhere: dict[str, Any] = {"latitude": None, "longitude": None, "quality": int(Quality.NO_POSITION)}
     assert fold(Drive().go(12.0, 300, **nowhere).samples) == []
 
 
 def test_a_garage_without_positions_ends_the_trip() -> None:
-    nowhere = {"latitude": None, "longitude": None, "quality": int(Quality.NO_POSITION)}
+    nowhere: dict[str, Any] = {"latitude": None, "longitude": None, "quality": int(Quality.NO_POSITION)}
     for speed in (0.0, None):
         drive = Drive().go(12.0, 100).stand(400, speed_ms=speed, **nowhere)
         (trip,) = kept(drive.samples)
