@@ -161,7 +161,7 @@ def telematics_relativity(plan: RatingPlan, telematics: Telematics) -> tuple[Dec
         "credibility": str(telematics.credibility),
         "weighted": str(weighted.quantize(Decimal("0.000001"), ROUND_HALF_UP)),
         "curve": str(curve),
-        "running_relativity": str(running),
+        "running_relativity": str(running.quantize(places, ROUND_HALF_UP)),
         "after_change_limit": str(limited),
         "after_floor_and_ceiling": str(capped),
     }

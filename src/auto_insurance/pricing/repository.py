@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import date
 
 import msgspec
-from sqlalchemy import func, insert, select
+from sqlalchemy import RowMapping, func, insert, select
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.pricing.models import premiums
+from auto_insurance.pricing.rating import Line, RatingInputs
 from auto_insurance.pricing.schemas import Premium, PremiumKind
 
 LOCK_SPACE = "premiums:"
@@ -40,7 +41,7 @@ async def latest(uow: UnitOfWork, driver_id: str, kind: PremiumKind, on: date | 
     if on is not None:
         query = query.where(premiums.c.effective_date <= on)
     row = (await uow.conn.execute(query.order_by(premiums.c.version.desc()).limit(1))).mappings().first()
-    return msgspec.convert(dict(row), Premium) if row is not None else None
+    return _premium(row) if row is not None else None
 
 
 async def latest_many(uow: UnitOfWork, driver_ids: Sequence[str], kind: PremiumKind) -> dict[str, Premium]:
@@ -52,4 +53,9 @@ async def latest_many(uow: UnitOfWork, driver_ids: Sequence[str], kind: PremiumK
         .order_by(premiums.c.driver_id, premiums.c.version.desc())
     )
     rows = (await uow.conn.execute(query)).mappings()
-    return {row["driver_id"]: msgspec.convert(dict(row), Premium) for row in rows}
+    return {row["driver_id"]: _premium(row) for row in rows}
+
+
+def _premium(row: RowMapping) -> Premium:
+    worksheet = msgspec.convert(row["worksheet"], tuple[Line, ...])
+    return Premium(**{**row, "worksheet": worksheet, "inputs": msgspec.convert(row["inputs"], RatingInputs)})

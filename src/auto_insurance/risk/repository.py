@@ -7,12 +7,12 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import delete, insert, select
+from sqlalchemy import RowMapping, delete, insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.risk.models import risk_scores, trip_scores
-from auto_insurance.risk.schemas import RiskScore, TripScore
+from auto_insurance.risk.schemas import Reason, RiskScore, TripScore
 
 MAX_HISTORY = 1000
 
@@ -32,7 +32,7 @@ async def latest_scores(uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str,
         .order_by(risk_scores.c.driver_id, risk_scores.c.calculated_at.desc(), risk_scores.c.score_id.desc())
     )
     rows = (await uow.conn.execute(query)).mappings()
-    return {row["driver_id"]: msgspec.convert(dict(row), RiskScore) for row in rows}
+    return {row["driver_id"]: _score(row) for row in rows}
 
 
 async def scores_since(uow: UnitOfWork, driver_id: str, since: datetime, limit: int) -> list[RiskScore]:
@@ -43,7 +43,7 @@ async def scores_since(uow: UnitOfWork, driver_id: str, since: datetime, limit: 
         .order_by(risk_scores.c.calculated_at.desc(), risk_scores.c.score_id.desc())
         .limit(min(limit, MAX_HISTORY))
     )
-    return [msgspec.convert(dict(row), RiskScore) for row in (await uow.conn.execute(query)).mappings()]
+    return [_score(row) for row in (await uow.conn.execute(query)).mappings()]
 
 
 async def put_trip_score(uow: UnitOfWork, score: TripScore) -> None:
@@ -67,7 +67,19 @@ async def remove_trip_score(uow: UnitOfWork, trip_id: UUID) -> None:
 async def get_trip_score(uow: UnitOfWork, trip_id: UUID) -> TripScore | None:
     """Return a trip's score, None if it has none."""
     row = (await uow.conn.execute(select(trip_scores).where(trip_scores.c.trip_id == trip_id))).mappings().first()
-    return msgspec.convert(dict(row), TripScore) if row is not None else None
+    return _trip_score(row) if row is not None else None
+
+
+def _score(row: RowMapping) -> RiskScore:
+    return RiskScore(**{**row, "contributions": _reasons(row)})
+
+
+def _trip_score(row: RowMapping) -> TripScore:
+    return TripScore(**{**row, "contributions": _reasons(row)})
+
+
+def _reasons(row: RowMapping) -> list[Reason]:
+    return msgspec.convert(row["contributions"], list[Reason])
 
 
 def _row(score: RiskScore | TripScore) -> dict[str, object]:

@@ -22,6 +22,8 @@ from auto_insurance.risk.scoring import Driving, load_model, score_all, score_tr
 from auto_insurance.trips.schemas import TripFacts, TripTotals
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+AHEAD = timedelta(minutes=10)
+"""A device's clock may run ahead of ours by some minutes, and a trip with it."""
 MIN_OBSERVED_DAYS = 30.0
 """Fewer days of driving are not made into a year."""
 DAYS_PER_YEAR = 365.25
@@ -142,9 +144,9 @@ class RiskService:
         """Return each driver's window: up to now, or up to the last trip where there is no newer one."""
         until = clock.now()
         since = until - timedelta(days=self._options.window_days)
-        recent = await self._trips.totals(uow, driver_ids, since, until)
+        recent = await self._trips.totals(uow, driver_ids, since, until + AHEAD)
         missing = [driver_id for driver_id in driver_ids if not _has_trips(recent.get(driver_id))]
-        ever = await self._trips.totals(uow, missing, EARLIEST, until) if missing else {}
+        ever = await self._trips.totals(uow, missing, EARLIEST, until + AHEAD) if missing else {}
         found: list[Driving] = []
         for driver_id in driver_ids:
             last = ever.get(driver_id)

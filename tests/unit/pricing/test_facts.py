@@ -49,8 +49,9 @@ def test_facts_become_inputs_as_of_a_day() -> None:
 
 def test_what_is_not_known_stays_unknown() -> None:
     inputs = rating_inputs(_facts(known=False), date(2026, 5, 31), Telematics())
-    assert inputs.driver_age is inputs.licence_years is inputs.vehicle_age is None
-    assert inputs.vehicle_use is inputs.annual_mileage is None
+    assert (inputs.driver_age, inputs.licence_years, inputs.vehicle_age) == (None, None, None)
+    assert inputs.vehicle_use is None
+    assert inputs.annual_mileage is None
 
 
 def test_a_models_number_keeps_six_decimals() -> None:

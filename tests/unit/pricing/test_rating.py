@@ -135,7 +135,7 @@ def test_the_way_to_the_telematics_factor_is_told() -> None:
         "credibility": "0.5",
         "weighted": "1.200000",
         "curve": "1.1200",
-        "running_relativity": "1",
+        "running_relativity": "1.0000",
         "after_change_limit": "1.1200",
         "after_floor_and_ceiling": "1.1200",
     }
