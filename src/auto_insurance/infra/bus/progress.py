@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,8 +46,7 @@ class Progress:
         for tp in tps:
             self.claims.pop(tp, None)
             self._caught_up.pop(tp, None)
-            with suppress(KeyError):
-                metrics.KAFKA_CONSUMER_LAG_MESSAGES.remove(tp.topic, str(tp.partition), self._group)
+            metrics.remove_series(metrics.KAFKA_CONSUMER_LAG_MESSAGES, tp.topic, str(tp.partition), self._group)
 
     def positions(self) -> dict[TopicPartition, int]:
         """Return the next offset to read of each partition."""

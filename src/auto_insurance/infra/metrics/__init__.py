@@ -52,7 +52,7 @@ from auto_insurance.infra.metrics.exposition import (
 )
 from auto_insurance.infra.metrics.processes import register_process, set_disk_path
 from auto_insurance.infra.metrics.reference import render_markdown
-from auto_insurance.infra.metrics.series import SeriesPlan, endpoint_label, init_series, method_label
+from auto_insurance.infra.metrics.series import SeriesPlan, endpoint_label, init_series, method_label, remove_series
 
 __all__ = [
     "ACTIVE_DRIVERS_TOTAL",
@@ -102,6 +102,7 @@ __all__ = [
     "method_label",
     "prepare_shared_folder",
     "register_process",
+    "remove_series",
     "render",
     "render_markdown",
     "set_disk_path",

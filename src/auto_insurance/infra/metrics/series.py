@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
+from prometheus_client import Gauge
+
 from auto_insurance.contracts import topics
+from auto_insurance.infra.config.process_env import multiprocess_dir
 from auto_insurance.infra.metrics import definitions as m
 from auto_insurance.infra.metrics.processes import register_process
 
@@ -18,8 +22,8 @@ UNMATCHED = "unmatched"
 QUERY_TYPES = ("select", "insert", "update", "delete", "copy")
 CACHE_TYPES = ("l1", "l2")
 CACHE_OPERATIONS = ("get", "set", "delete")
-RECORD_STATUSES = ("ok", "drop", "dead", "retry")
-"""The outcomes of a step (``kernel.outcome``)."""
+RECORD_STATUSES = ("ok", "duplicate", "dead")
+"""The outcomes of a step that end a record (``kernel.outcome``); one that is read again counts as an error."""
 INGEST_SOURCES = ("http", "import", "log")
 INGEST_STATUSES = ("accepted", "rejected")
 MODEL_TYPES = ("scorecard", "glm", "gbm", "gam")
@@ -92,6 +96,16 @@ def _init_log(plan: SeriesPlan) -> None:
             m.EVENTS_INGESTED_TOTAL.labels(source, status)
     for reason in plan.dead_letter_reasons:
         m.DEAD_LETTERS_TOTAL.labels(reason)
+
+
+def remove_series(gauge: Gauge, *labels: str) -> None:
+    """Stop showing what this process knows no more, such as the lag of a partition that another one reads now.
+
+    Between processes that share a folder the value stays until its new owner sets it: the last one set is shown.
+    """
+    if multiprocess_dir() is None:
+        with suppress(KeyError):
+            gauge.remove(*labels)
 
 
 def method_label(method: str) -> str:

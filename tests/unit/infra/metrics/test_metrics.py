@@ -213,3 +213,17 @@ def test_role_files_of_ended_and_reused_numbers_are_left_out(tmp_path: Path, mon
     assert [role for role, _ in processes.living()] == ["worker"]
     os.utime(tmp_path / f"{os.getpid()}.role", (1, 1))
     assert list(processes.living()) == []
+
+
+def test_series_of_others_can_be_removed_twice_and_stay_in_a_shared_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gauge, labels = metrics.KAFKA_CONSUMER_LAG_SECONDS, ("trips", "some-group")
+    gauge.labels(*labels).set(3)
+    with monkeypatch.context() as patch:
+        patch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+        metrics.remove_series(gauge, *labels)
+    assert b'consumer_group="some-group"' in metrics.render()
+    metrics.remove_series(gauge, *labels)
+    metrics.remove_series(gauge, *labels)
+    assert b'consumer_group="some-group"' not in metrics.render()
