@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import structlog
 
@@ -45,10 +45,14 @@ class ChildSpec:
 
 @dataclass(frozen=True, slots=True)
 class RestartPolicy:
-    """More than ``max_crashes`` within ``window_s`` seconds are hopeless; the pause doubles up to ``max_pause_s``."""
+    """More than ``max_crashes`` within ``window_s`` seconds are hopeless; the pause doubles up to ``max_pause_s``.
+
+    A child that has never been ready is hopeless after ``max_crashes_at_start`` already: somebody waits for it.
+    """
 
     max_crashes: int = 5
     window_s: float = 60.0
+    max_crashes_at_start: int = 2
     first_pause_s: float = 0.5
     max_pause_s: float = 10.0
 
@@ -94,6 +98,7 @@ class Supervisor:
         self._on_death = on_death
         self._running: dict[str, asyncio.subprocess.Process] = {}
         self._spawning: set[asyncio.Task[asyncio.subprocess.Process]] = set()
+        self._seen_ready: set[str] = set()
         self._stopping = False
 
     @property
@@ -159,9 +164,10 @@ class Supervisor:
                 where = f"; its log is {spec.log_file}" if spec.log_file else ""
                 raise SupervisorError(f"'{spec.name}' is not ready after {spec.ready_timeout_s:.0f} s{where}")
             await asyncio.sleep(READY_POLL_S if spec.ready else 0.01)
+        self._seen_ready.add(spec.name)
 
     async def _keep(self, spec: ChildSpec) -> None:
-        history = CrashHistory(self._policy)
+        history, crashes = CrashHistory(self._policy), 0
         while not self._stopping:
             # A task of its own: a start that is under way when all ends is finished, and then ended.
             spawning = asyncio.create_task(self._spawn(spec))
@@ -176,16 +182,19 @@ class Supervisor:
             if self._stopping:
                 return
             pause = history.crashed()
+            crashes += 1
+            if spec.ready is not None and spec.name not in self._seen_ready:
+                pause = pause if crashes <= self._policy.max_crashes_at_start else None
             _log.error("child_crashed", child=spec.name, exit_code=code, restart_in_s=pause)
             if pause is None:
-                raise SupervisorError(self._hopeless(spec, code))
+                raise SupervisorError(self._hopeless(spec, code, crashes))
             await asyncio.sleep(pause)
 
-    def _hopeless(self, spec: ChildSpec, code: int) -> str:
+    def _hopeless(self, spec: ChildSpec, code: int, crashes: int) -> str:
         ended = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         where = f" Its log: {spec.log_file}" if spec.log_file else ""
-        times = f"{self._policy.max_crashes + 1} times within {self._policy.window_s:.0f} s"
-        return f"'{spec.name}' crashed {times}; the last time it {ended}.{where}{last_words(spec.log_file)}"
+        said = last_words(spec.log_file)
+        return f"'{spec.name}' keeps crashing ({crashes} times); the last time it {ended}.{where}{said}"
 
     async def _spawn(self, spec: ChildSpec) -> asyncio.subprocess.Process:
         with contextlib.ExitStack() as stack:
@@ -219,8 +228,8 @@ class Supervisor:
         for _, process in ending:
             with contextlib.suppress(ProcessLookupError):
                 process.terminate()
-        waits = asyncio.gather(*(process.wait() for _, process in ending))
-        hurry = asyncio.create_task(force.wait())
+        waits: asyncio.Future[Any] = asyncio.gather(*(process.wait() for _, process in ending))
+        hurry: asyncio.Future[Any] = asyncio.create_task(force.wait())
         await asyncio.wait([waits, hurry], timeout=self._drain_timeout_s, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
         for name, process in ending:

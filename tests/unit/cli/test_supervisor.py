@@ -99,7 +99,7 @@ async def test_gives_up_on_a_crash_loop_with_the_last_words_and_ends_the_others(
     deaths: list[int] = []
     specs = [child("api", OBEDIENT), child("worker", "import sys; sys.exit('no such table')", log=log)]
     supervisor = Supervisor(specs, policy=QUICK, on_death=deaths.append)
-    with pytest.raises(SupervisorError, match=r"(?s)'worker' crashed 3 times .* exit code 1.*no such table"):
+    with pytest.raises(SupervisorError, match=r"(?s)'worker' keeps crashing \(3 times\).* exit code 1.*no such table"):
         await asyncio.wait_for(supervisor.run(asyncio.Event()), 20)
     assert len(deaths) == 4
     assert not any(psutil.pid_exists(pid) for pid in deaths)
@@ -140,6 +140,16 @@ async def test_a_child_that_never_gets_ready_is_an_error(tmp_path: Path) -> None
     spec = child("api", OBEDIENT, log=tmp_path / "api.log", ready=never, ready_timeout_s=0.3)
     with pytest.raises(SupervisorError, match=r"'api' is not ready after 0 s; its log is .*api.log"):
         await asyncio.wait_for(Supervisor([spec]).run(asyncio.Event()), 10)
+
+
+async def test_a_child_that_was_never_ready_is_given_up_early(tmp_path: Path) -> None:
+    async def never() -> bool:
+        return False
+
+    patient = RestartPolicy(max_crashes=50, max_crashes_at_start=1, first_pause_s=0.01)
+    spec = child("api", "import sys; sys.exit(3)", ready=never)
+    with pytest.raises(SupervisorError, match=r"'api' keeps crashing \(2 times\).*exit code 3"):
+        await asyncio.wait_for(Supervisor([spec], policy=patient).run(asyncio.Event()), 10)
 
 
 async def test_a_failure_beside_the_children_ends_them() -> None:

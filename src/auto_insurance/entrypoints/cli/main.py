@@ -33,7 +33,7 @@ def build_app() -> typer.Typer:
         ),
         no_args_is_help=True,
         rich_markup_mode="rich",
-        pretty_exceptions_show_locals=False,
+        pretty_exceptions_enable=False,  # boxes do not belong into log files, nor values of variables
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     command = app.command

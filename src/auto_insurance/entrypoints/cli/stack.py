@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -204,11 +205,16 @@ class Signals:
         for number in self.NUMBERS:
             signal.signal(number, self._raise)
 
-    def watch(self, stop: asyncio.Event, force: asyncio.Event) -> None:
-        """Inside the event loop: signals set the events."""
+    def watch(self, stop: asyncio.Event, force: asyncio.Event, on_stop: Callable[[], None]) -> None:
+        """Inside the event loop: signals set the events; ``on_stop`` tells the person that the first was heard."""
 
         def asked() -> None:
-            (force if stop.is_set() else stop).set()
+            if stop.is_set():
+                force.set()
+                return
+            stop.set()
+            with contextlib.suppress(OSError):  # the terminal may be what has gone away
+                on_stop()
 
         for number in self.NUMBERS:
             asyncio.get_running_loop().add_signal_handler(number, asked)

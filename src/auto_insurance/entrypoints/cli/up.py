@@ -87,7 +87,7 @@ def _log_to_file(stack: Stack) -> None:
 
 async def _serve(stack: Stack, signals: Signals, *, tui: bool) -> None:
     stop, force = asyncio.Event(), asyncio.Event()
-    signals.watch(stop, force)
+    signals.watch(stop, force, lambda: console.print(Text("Stopping (once more Ctrl-C: at once) ...", style="dim")))
     console.print(Text("  starting the API, the worker and the scheduler ...", style="dim"))
 
     async def started(stop: asyncio.Event) -> None:
@@ -97,10 +97,7 @@ async def _serve(stack: Stack, signals: Signals, *, tui: bool) -> None:
         if stack.settings.demo_mode:
             await _demo(stack, stop, tui=tui)
 
-    try:
-        await stack.run(stop, force, started)
-    finally:
-        console.print(Text("Stopping (once more Ctrl-C: at once) ...", style="dim"))
+    await stack.run(stop, force, started)
 
 
 def welcome(stack: Stack) -> Panel:
