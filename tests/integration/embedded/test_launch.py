@@ -20,7 +20,7 @@ def test_a_parent_that_is_gone_already_means_not_to_start() -> None:
 
 def test_root_is_dropped_groups_first(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[object] = []
-    monkeypatch.setattr(os, "setgroups", lambda groups: calls.append(groups))
+    monkeypatch.setattr(os, "setgroups", calls.append)
     monkeypatch.setattr(os, "setgid", lambda gid: calls.append(("gid", gid)))
     monkeypatch.setattr(os, "setuid", lambda uid: calls.append(("uid", uid)))
     launch.become("1001:1002")
