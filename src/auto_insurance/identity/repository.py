@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from auto_insurance.identity.models import refresh_tokens, sessions, users
-from auto_insurance.identity.schemas import NewUser, User, known_roles
+from auto_insurance.identity.schemas import NewUser, Role, User, known_roles
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock, ids
 
@@ -127,6 +127,28 @@ async def replace_hash(uow: UnitOfWork, user_id: UUID, old: str, new: str) -> No
     """Store a re-computed hash, unless the password was changed meanwhile."""
     query = update(users).where(users.c.user_id == user_id, users.c.password_hash == old)
     await uow.conn.execute(query.values(password_hash=new, updated_at=clock.now()))
+
+
+async def has_admin(uow: UnitOfWork, demo_domain: str) -> bool:
+    """Return whether an administrator other than the demo's exists and is active."""
+    real = or_(users.c.email.is_(None), users.c.email.not_like(f"%{demo_domain}"))
+    query = select(users.c.user_id).where(users.c.roles.any(Role.ADMIN.value), users.c.is_active, real).limit(1)
+    return (await uow.conn.execute(query)).first() is not None
+
+
+async def adopt_demo_account(uow: UnitOfWork, new: NewUser, password_hash: str, demo_domain: str) -> bool:
+    """Turn the demo's account of that name into a real one; False if there is no such account."""
+    same = func.lower(users.c.username) == func.lower(new.username)
+    query = update(users).where(same, users.c.email.like(f"%{demo_domain}"))
+    values = {"email": new.email, "password_hash": password_hash, "roles": sorted(new.roles), "is_active": True}
+    changed = await uow.conn.execute(query.values(**values, updated_at=clock.now()))
+    return changed.rowcount > 0
+
+
+async def set_active(uow: UnitOfWork, email_ending: str, *, active: bool) -> int:
+    """Open or close the accounts whose e-mail address ends so; return how many changed."""
+    query = update(users).where(users.c.email.like(f"%{email_ending}"), users.c.is_active.is_not(active))
+    return (await uow.conn.execute(query.values(is_active=active, updated_at=clock.now()))).rowcount
 
 
 async def link_driver(uow: UnitOfWork, user_id: UUID, driver_id: str, roles: Collection[str]) -> None:

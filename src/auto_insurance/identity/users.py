@@ -11,6 +11,9 @@ from auto_insurance.identity.schemas import NewUser, Role, User
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 
 log = structlog.get_logger(__name__)
+ADMIN = "admin"
+DEMO_DOMAIN = "@demo.invalid"
+"""Accounts with an address here are the demo's: their passwords are known to all."""
 
 
 class UserService:
@@ -60,6 +63,26 @@ class UserService:
         if existing is None:
             raise UserExists("email")
         return existing
+
+    async def ensure_first_admin(self, uow: UnitOfWork, password: str) -> bool:
+        """Create the account ``admin`` unless some administrator is there already; return whether it was made.
+
+        A demo account of that name becomes the real one. Raises ``UserExists`` if the name is an ordinary account's,
+        and ``WeakPassword``.
+        """
+        if await repository.has_admin(uow, DEMO_DOMAIN):
+            return False
+        check_password_rules(password, username=ADMIN, email=None)
+        password_hash = await self._passwords.hash(password)
+        new = NewUser(username=ADMIN, roles=frozenset({Role.ADMIN}))
+        if not await repository.adopt_demo_account(uow, new, password_hash, DEMO_DOMAIN):
+            await self._insert(uow, new, password_hash)
+        log.info("first_admin_created")
+        return True
+
+    async def set_demo_accounts(self, uow: UnitOfWork, *, active: bool) -> int:
+        """Open or close the accounts with known passwords; return how many changed."""
+        return await repository.set_active(uow, DEMO_DOMAIN, active=active)
 
     async def link_driver(self, uow: UnitOfWork, username: str, driver_id: str) -> User | None:
         """Make an existing account that of a driver, role included; None if there is no such account."""

@@ -121,4 +121,5 @@ async def trip_totals(
         ).select_from(_scored),
         TripFilter(driver_id=driver_id, since=since, until=until),
     )
-    return (await uow.conn.execute(query)).one()
+    row: Row[Any] = (await uow.conn.execute(query)).one()
+    return row

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from auto_insurance.pricing.schemas import Money
+
 
 class TripRiskLevel(StrEnum):
     """How a trip was driven."""
@@ -68,7 +70,9 @@ class TripEventItem(BaseModel):
     severity: str
     started_at: datetime
     duration_s: float
-    peak: float = Field(description="m/s2 for harsh manoeuvres, mph over the limit for speeding, mph for phone use.")
+    peak: float | None = Field(
+        description="m/s2 for harsh manoeuvres, mph over the limit for speeding, mph for phone use."
+    )
     speed_mph: float | None
     place: Place | None
     asserted: bool = Field(description="True: the device said so. False: the server found it in the samples.")
@@ -77,9 +81,9 @@ class TripEventItem(BaseModel):
 class PriceEffect(BaseModel):
     """What this trip does to the indicated premium."""
 
-    monthly_premium_with: str
-    monthly_premium_without: str
-    monthly_difference: str = Field(description="Positive: the trip makes the indicated premium dearer.")
+    monthly_premium_with: Money
+    monthly_premium_without: Money
+    monthly_difference: Money = Field(description="Positive: the trip makes the indicated premium dearer.")
     currency: str
     note: str
 
@@ -158,8 +162,8 @@ class DriverSummary(BaseModel):
     risk_category: str | None
     confidence: float | None
     model_version: str | None
-    monthly_premium: str | None = Field(description="Charged.")
-    indicated_monthly_premium: str | None
+    monthly_premium: Money | None = Field(description="Charged.")
+    indicated_monthly_premium: Money | None
     currency: str | None
     total_trips: int
     total_miles: float

@@ -80,6 +80,10 @@ class PricingService:
         indicated = await repository.latest(uow, driver_id, PremiumKind.INDICATED)
         return Premiums(charged=charged, indicated=indicated)
 
+    async def indicated(self, uow: UnitOfWork, driver_id: str) -> Premium | None:
+        """Return the newest indicated premium, None before the first score."""
+        return await repository.latest(uow, driver_id, PremiumKind.INDICATED)
+
     async def latest_many(
         self, uow: UnitOfWork, driver_ids: Sequence[str], kind: PremiumKind = PremiumKind.CHARGED
     ) -> dict[str, Premium]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
@@ -19,7 +21,7 @@ from auto_insurance.risk.artefacts import ScoringModel
 from auto_insurance.risk.model import ModelInfo
 from auto_insurance.risk.schemas import RiskScore, ScoreBasis, TripScore
 from auto_insurance.risk.scoring import Driving, load_model, score_all, score_trip
-from auto_insurance.trips.schemas import TripFacts, TripTotals
+from auto_insurance.trips.schemas import TripFacts, TripSums, TripTotals
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(minutes=10)
@@ -132,6 +134,22 @@ class RiskService:
         """Return a trip's stored score."""
         return await repository.get_trip_score(uow, trip_id)
 
+    async def with_and_without(
+        self, uow: UnitOfWork, driver_id: str, trip_id: UUID
+    ) -> tuple[RiskScore, RiskScore] | None:
+        """Return the driver's score now and as it would be without one trip; None if the trip does not count.
+
+        Nothing is stored.
+        """
+        trip = await self._trips.get(uow, trip_id)
+        if trip is None or trip.status != "completed" or trip.driver_id != driver_id:
+            return None
+        [driving] = await self._driving(uow, [driver_id])
+        if not driving.window_from <= trip.start_time < driving.window_to:
+            return None
+        now, without = score_all(self._loaded, [driving, _without(driving, trip)], "what_if")
+        return now, without
+
     def expected_claims_per_year(self, score: RiskScore) -> float | None:
         """Return claims expected of a year like the observed one, None under 30 days of driving."""
         days = score.features.get("observed_days") or 0.0
@@ -167,6 +185,14 @@ class RiskService:
 
 def _has_trips(totals: TripTotals | None) -> bool:
     return totals is not None and totals.trip_count > 0
+
+
+def _without(driving: Driving, trip: TripFacts) -> Driving:
+    """Take a trip out of what adds up; maxima stay, no feature is made of them."""
+    totals = driving.totals
+    rest = {name: getattr(totals, name) - getattr(trip, name) for name in TripSums.__struct_fields__}
+    rest = {name: max(0, value) for name, value in rest.items()}
+    return replace(driving, totals=msgspec.structs.replace(totals, trip_count=totals.trip_count - 1, **rest))
 
 
 def _announcement(score: RiskScore) -> RiskScoreCalculated:

@@ -183,10 +183,13 @@ class TripSettings(_Group):
 
 
 class LoginSettings(_Group):
-    """Guessing of passwords."""
+    """Signing in."""
 
     failures_per_minute: int = setting(
         "LOGIN_FAILURES_PER_MINUTE", 5, "Failed logins per address and account before 429.", ge=1, le=1000
+    )
+    admin_password: SecretStr | None = setting(
+        "ADMIN_PASSWORD", None, "Creates the account `admin` with this password where there is no administrator yet."
     )
 
 

@@ -21,7 +21,10 @@ def is_transient(error: BaseException) -> bool:
             return True
         if isinstance(seen, asyncpg.InterfaceError) and isinstance(seen, ValueError):
             return False  # the driver's own DataError: a value that will never fit
-        if isinstance(seen, ConnectionError | asyncio.TimeoutError | asyncpg.InterfaceError):
+        # The driver's InternalClientError: a connection that was cut in the middle of its protocol.
+        if isinstance(
+            seen, ConnectionError | asyncio.TimeoutError | asyncpg.InterfaceError | asyncpg.InternalClientError
+        ):
             return True
         if isinstance(seen, OSError) and not isinstance(seen, FileNotFoundError | PermissionError):
             return True

@@ -81,6 +81,11 @@ class Database:
             async with conn.begin():
                 yield UnitOfWork(conn)
 
+    async def ping(self) -> None:
+        """Ask the database for an answer."""
+        async with self.engine.connect() as conn:
+            await conn.exec_driver_sql("SELECT 1")
+
     async def dispose(self) -> None:
         """Close the pool."""
         await self.engine.dispose()

@@ -1,0 +1,1 @@
+"""The operators' view: read-only SQL over all domains; actions call the domains' services."""

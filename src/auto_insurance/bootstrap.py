@@ -1,0 +1,277 @@
+"""The composition root: settings -> adapters -> services. Nothing else knows which adapter serves whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from importlib import import_module
+from typing import TypeVar, cast
+
+import structlog
+from fastapi import APIRouter
+from sqlalchemy import MetaData
+
+from auto_insurance.contracts import topics
+from auto_insurance.drivers.service import DriverService
+from auto_insurance.identity.service import (
+    AuthService,
+    DeviceKeyService,
+    Passwords,
+    SessionOptions,
+    TokenOptions,
+    UserService,
+)
+from auto_insurance.infra import metrics
+from auto_insurance.infra.bus.backoff import wait_unless
+from auto_insurance.infra.bus.events import EventHandler
+from auto_insurance.infra.bus.handler import Handler
+from auto_insurance.infra.bus.health import ConsumerHealth, EventLogHealth
+from auto_insurance.infra.bus.postgres import PostgresLog
+from auto_insurance.infra.config import Settings
+from auto_insurance.infra.db.engine import EngineOptions, create_engine
+from auto_insurance.infra.db.metadata import metadata as _metadata
+from auto_insurance.infra.db.uow import Database
+from auto_insurance.infra.health import Degraded, HealthCheck, HealthRegistry, Lifecycle, Probe
+from auto_insurance.infra.http.bodies import BodyLimits
+from auto_insurance.infra.http.ratelimit import RateLimiter
+from auto_insurance.infra.redis import RedisClient, create_redis
+from auto_insurance.kernel.errors import Unavailable
+from auto_insurance.portal.service import PortalService
+from auto_insurance.pricing import handlers as pricing_handlers
+from auto_insurance.pricing.service import PricingService
+from auto_insurance.risk import handlers as risk_handlers
+from auto_insurance.risk.service import RiskService
+from auto_insurance.telematics.limits import IngestPolicy
+from auto_insurance.telematics.service import (
+    ContactBook,
+    DeviceHealthService,
+    ImportRunner,
+    ImportService,
+    IngestService,
+    RightsChecker,
+    TelematicsService,
+)
+from auto_insurance.trips.pipeline import TelemetryHandler
+from auto_insurance.trips.service import TripService
+from auto_insurance.trips.trace import TraceOptions
+
+log = structlog.get_logger(__name__)
+S = TypeVar("S")
+TOPICS_RETRY_S = 1.0
+ROUTED = ("identity", "drivers", "telematics", "risk", "pricing", "portal")
+_TABLES = (
+    "infra.bus.models",
+    "infra.db.outbox",
+    "identity.models",
+    "drivers.models",
+    "telematics.models",
+    "trips.models",
+    "risk.models",
+    "pricing.models",
+)
+
+
+class NotConfigured(Exception):
+    """A setting is missing or asks for something that this version does not have; the text says which."""
+
+
+def metadata() -> MetaData:
+    """Return the metadata with every domain's tables."""
+    for name in _TABLES:
+        import_module(f"auto_insurance.{name}")
+    return _metadata
+
+
+@dataclass(slots=True)
+class Container:
+    """Everything that a process works with; close it when done."""
+
+    settings: Settings
+    database: Database
+    log: PostgresLog
+    redis: RedisClient | None
+    services: dict[type, object] = field(default_factory=dict)
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+
+    def get(self, cls: type[S]) -> S:
+        """Return the composed instance of a service."""
+        return cast("S", self.services[cls])
+
+    async def close(self) -> None:
+        """Close connections; nothing may be under way any more."""
+        self.get(Passwords).close()
+        await self.log.close()
+        if self.redis is not None:
+            await self.redis.close()
+        await self.database.dispose()
+
+
+def database_url(settings: Settings) -> str:
+    """Return the database's address. Raises ``NotConfigured``."""
+    if settings.database.url is None:
+        raise NotConfigured("DATABASE_URL is not set; `auto-insurance up` runs its own PostgreSQL")
+    return settings.database.url.get_secret_value()
+
+
+def engine_options(settings: Settings, role: str) -> EngineOptions:
+    """Return the pool's options for a process of this role."""
+    db = settings.database
+    return EngineOptions(
+        url=database_url(settings),
+        pool_size=db.pool_size,
+        max_overflow=db.max_overflow,
+        pool_timeout_s=db.pool_timeout_s,
+        pool_recycle_s=db.pool_recycle_s,
+        connect_timeout_s=db.connect_timeout_s,
+        statement_timeout_ms=round(db.statement_timeout_s * 1000),
+        idle_in_transaction_timeout_ms=round(db.idle_in_transaction_timeout_s * 1000),
+        lock_timeout_ms=round(db.lock_timeout_s * 1000),
+        echo=db.echo,
+        application_name=f"auto-insurance-{role}",
+    )
+
+
+def build(settings: Settings, role: str) -> Container:
+    """Compose the process. Connects to nothing yet. Raises ``NotConfigured``."""
+    if settings.event_log != "postgres":
+        raise NotConfigured("EVENT_LOG=kafka: this version has the PostgreSQL event log only")
+    engine = create_engine(engine_options(settings, role))
+    metrics.instrument_engine(engine, metadata().tables, slow_query_s=settings.database.slow_query_ms / 1000)
+    metrics.track_pool(engine)
+    redis = None
+    if settings.redis.url is not None:
+        redis = create_redis(
+            settings.redis.url.get_secret_value(), settings.redis.max_connections, timeout_s=settings.redis.timeout_s
+        )
+    container = Container(settings, Database(engine), PostgresLog(database_url(settings)), redis)
+    _compose(container)
+    return container
+
+
+def _compose(container: Container) -> None:
+    settings, database, services = container.settings, container.database, container.services
+    passwords = Passwords()
+    telematics = TelematicsService(ingest_policy(settings))
+    users = UserService(database, passwords)
+    keys = DeviceKeyService(database)
+    drivers = DriverService(users, keys)
+    contacts = ContactBook(database)
+    trips = TripService()
+    risk = RiskService(trips, drivers)
+    pricing = PricingService(drivers)
+    for service in (
+        passwords,
+        users,
+        AuthService(
+            database,
+            passwords,
+            _tokens(settings),
+            SessionOptions(
+                refresh_ttl=timedelta(days=settings.jwt.refresh_days), failures=settings.login.failures_per_minute
+            ),
+            RateLimiter(container.redis),
+        ),
+        keys,
+        drivers,
+        telematics,
+        contacts,
+        IngestService(container.log, RightsChecker(database, drivers), contacts, telematics.policy),
+        DeviceHealthService(drivers),
+        ImportService(drivers),
+        ImportRunner(database, container.log, telematics.policy),
+        trips,
+        risk,
+        pricing,
+        PortalService(trips, telematics, drivers, risk, pricing),
+    ):
+        services[type(service)] = service
+
+
+async def prepare_log(container: Container, stop: asyncio.Event) -> None:
+    """Create the topics that are missing; waits for the database until ``stop``."""
+    while not stop.is_set():
+        try:
+            await container.log.ensure_topics(topics.ALL)
+        except Unavailable as error:
+            log.warning("event_log_not_ready", error=error.code)
+            await wait_unless(stop, TOPICS_RETRY_S)
+        else:
+            return
+
+
+def ingest_policy(settings: Settings) -> IngestPolicy:
+    """Return which events are taken."""
+    return IngestPolicy(
+        late_window_s=settings.telematics.late_window_days * 86_400, clock_skew_s=settings.telematics.clock_skew_max_s
+    )
+
+
+def _tokens(settings: Settings) -> TokenOptions:
+    return TokenOptions(
+        secret_key=settings.jwt.secret_key.get_secret_value(),
+        algorithm=settings.jwt.algorithm,
+        access_ttl=timedelta(minutes=settings.jwt.expire_minutes),
+    )
+
+
+def routers() -> list[APIRouter]:
+    """Return the domains' routes; literal paths of a prefix come before those with parameters."""
+    found: list[APIRouter] = [import_module(f"auto_insurance.{domain}.api").router for domain in ROUTED]
+    return found
+
+
+def body_limits(settings: Settings) -> BodyLimits:
+    """Return how many bytes the routes take."""
+    prefix, server = "/api/v1/telematics", settings.server
+    return BodyLimits(
+        server.max_body_bytes,
+        {f"{prefix}/events/batch": server.max_batch_bytes, f"{prefix}/import": server.max_import_bytes},
+    )
+
+
+def series_plan(settings: Settings, routes: Sequence[tuple[str, str, int]] = ()) -> metrics.SeriesPlan:
+    """Return what processes will count; ``routes`` are the API's."""
+    groups = {
+        settings.kafka.consumer_group: (topics.TELEMATICS_EVENTS,),
+        risk_handlers.GROUP: (topics.TRIPS,),
+        pricing_handlers.GROUP: (topics.RISK_SCORES,),
+    }
+    return metrics.SeriesPlan(routes=routes, tables=tuple(metadata().tables), groups=groups)
+
+
+def health(container: Container) -> HealthRegistry:
+    """Return what ``/health`` looks at. Without workers ingest still works, and Redis is never needed."""
+    redis = container.redis
+    checks: list[HealthCheck] = [
+        Probe("database", container.database.ping),
+        Probe("event_log", EventLogHealth(container.log).check),
+        Probe("consumer", ConsumerHealth(container.database, container.settings.kafka.consumer_group).check, False),
+        Probe("redis", redis.check if redis is not None else _without_redis, False),
+    ]
+    return HealthRegistry(checks)
+
+
+async def _without_redis() -> None:
+    raise Degraded("REDIS_URL is not set")
+
+
+def telemetry_handler(container: Container) -> Handler:
+    """Return a consumer of the driving events; each has its own device states."""
+    settings = container.settings
+    return TelemetryHandler(
+        container.get(TelematicsService),
+        container.get(DriverService),
+        group=settings.kafka.consumer_group,
+        options=TraceOptions(settle_s=settings.trips.settle_s),
+    )
+
+
+def domain_handlers(container: Container) -> Sequence[Handler]:
+    """Return the consumers of the domain events."""
+    subscriptions = (
+        risk_handlers.subscription(container.get(RiskService)),
+        pricing_handlers.subscription(container.get(PricingService)),
+    )
+    return [EventHandler(subscription) for subscription in subscriptions]

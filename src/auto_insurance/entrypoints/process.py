@@ -1,0 +1,62 @@
+"""What every process of ours does alike: logs, metrics, signals, a deadline for the end."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+
+import structlog
+import uvloop
+
+from auto_insurance import bootstrap
+from auto_insurance.infra import metrics
+from auto_insurance.infra.config import Settings
+from auto_insurance.infra.config.process_env import multiprocess_dir
+from auto_insurance.infra.logging import configure_logging
+
+log = structlog.get_logger(__name__)
+Body = Callable[[asyncio.Event], Awaitable[None]]
+
+
+def prepare(settings: Settings, role: str) -> None:
+    """Set up logs and metrics of this process."""
+    configure_logging(json=settings.log.format == "json", level=settings.log.level)
+    for warning in settings.warnings:
+        log.warning("setting_looks_misspelt", hint=warning)
+    metrics.init_series(bootstrap.series_plan(settings), role=role)
+    metrics.set_disk_path(settings.data_dir)
+
+
+def serve_metrics(settings: Settings) -> None:
+    """Serve this process's own metrics, unless it shares a folder with an API that serves them for all."""
+    if settings.metrics.enabled and multiprocess_dir() is None:
+        metrics.start_metrics_server(settings.server.host, settings.metrics.port)
+        log.info("metrics_served", port=settings.metrics.port)
+
+
+def run(body: Body) -> None:
+    """Run ``body`` until it ends; SIGTERM and SIGINT set the event that it is given."""
+    uvloop.run(_main(body))
+
+
+async def _main(body: Body) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await body(stop)
+
+
+async def every(stop: asyncio.Event, interval_s: float, name: str, job: Callable[[], Awaitable[object]]) -> None:
+    """Run ``job`` now and then every ``interval_s``; a failure is logged and the next turn tries again."""
+    while not stop.is_set():
+        try:
+            await job()
+        except Exception as error:
+            log.warning("job_failed", job=name, error=type(error).__name__)
+        try:
+            async with asyncio.timeout(interval_s):
+                await stop.wait()
+        except TimeoutError:
+            continue

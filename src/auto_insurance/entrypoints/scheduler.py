@@ -1,0 +1,76 @@
+"""The scheduler process: what must happen in time, once, whatever the number of schedulers."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import structlog
+
+from auto_insurance import bootstrap
+from auto_insurance.admin.business_metrics import collect
+from auto_insurance.bootstrap import Container
+from auto_insurance.entrypoints import process
+from auto_insurance.identity.service import AuthService
+from auto_insurance.infra.bus.handled import prune_handled
+from auto_insurance.infra.bus.outbox_relay import OutboxRelay
+from auto_insurance.infra.config import Settings
+from auto_insurance.infra.db.locks import leading
+from auto_insurance.kernel import clock
+from auto_insurance.telematics.service import ContactBook, TelematicsService
+
+log = structlog.get_logger(__name__)
+PARTITIONS_EVERY_S = 3600.0
+TRIM_EVERY_S = 60.0
+PRUNE_EVERY_S = 3600.0
+METRICS_EVERY_S = 15.0
+HANDLED_KEPT = timedelta(days=35)
+"""Longer than any topic keeps its records, so that no event can come again after its note is gone."""
+
+
+async def ensure_partitions(container: Container) -> None:
+    """Make the partitions of the coming months."""
+    async with leading(container.database, "partitions") as uow:
+        if uow is not None:
+            made = await container.get(TelematicsService).ensure_partitions(uow)
+            if made:
+                log.info("partitions_made", partitions=made)
+
+
+async def prune(container: Container) -> None:
+    """Forget which domain events were handled long ago, ended sessions and old contacts of devices."""
+    async with leading(container.database, "prune") as uow:
+        if uow is not None:
+            await prune_handled(uow, clock.now() - HANDLED_KEPT)
+            await container.get(AuthService).purge_expired(uow)
+    await container.get(ContactBook).forget_old()
+
+
+async def schedule(container: Container, stop: asyncio.Event) -> None:
+    """Run all jobs until ``stop``."""
+    await bootstrap.prepare_log(container, stop)
+    relay = OutboxRelay(container.database, container.log)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(relay.run(stop))
+        for name, interval_s, job in (
+            ("partitions", PARTITIONS_EVERY_S, lambda: ensure_partitions(container)),
+            ("trim", TRIM_EVERY_S, container.log.trim),
+            ("prune", PRUNE_EVERY_S, lambda: prune(container)),
+            ("business_metrics", METRICS_EVERY_S, lambda: collect(container.database)),
+        ):
+            group.create_task(process.every(stop, interval_s, name, job))
+
+
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT."""
+    process.prepare(settings, "scheduler")
+    process.serve_metrics(settings)
+    container = bootstrap.build(settings, "scheduler")
+
+    async def body(stop: asyncio.Event) -> None:
+        try:
+            await schedule(container, stop)
+        finally:
+            await container.close()
+
+    process.run(body)

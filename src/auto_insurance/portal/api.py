@@ -1,0 +1,111 @@
+"""Routes of a driver's trips and first page."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import AwareDatetime
+
+from auto_insurance.identity.deps import AccessibleDriver, VisibleDriver
+from auto_insurance.infra.http.deps import ReadTx, service
+from auto_insurance.infra.http.errors import problems
+from auto_insurance.infra.http.pagination import Page, PageParams
+from auto_insurance.portal.queries import TripFilter
+from auto_insurance.portal.schemas import (
+    DriverSummary,
+    TripDetail,
+    TripItem,
+    TripRiskLevel,
+    TripsSummary,
+    TripStatistics,
+)
+from auto_insurance.portal.service import PortalService
+
+router = APIRouter(tags=["trips"])
+Portal = Annotated[PortalService, service(PortalService)]
+ERRORS = problems(401, 404, 422, 503)
+
+
+class TripQuery:
+    """The filters that trip lists take."""
+
+    def __init__(
+        self,
+        since: Annotated[
+            AwareDatetime | None, Query(alias="from", description="Trips that started at or after this instant.")
+        ] = None,
+        until: Annotated[AwareDatetime | None, Query(alias="to", description="Trips that started before this.")] = None,
+        risk_level: Annotated[TripRiskLevel | None, Query(description="How the trip was driven.")] = None,
+        search: Annotated[
+            str | None, Query(max_length=64, description="Beginning of a trip's, device's, vehicle's or driver's id.")
+        ] = None,
+    ) -> None:
+        self.since, self.until, self.risk_level, self.search = since, until, risk_level, search
+
+    def of(self, driver_id: str | None) -> TripFilter:
+        """Return the filter for one driver, or for all."""
+        return TripFilter(driver_id, self.since, self.until, self.risk_level, self.search)
+
+
+Filters = Annotated[TripQuery, Depends()]
+
+
+@router.get("/trips", summary="Trips of all drivers that the caller may see", responses=ERRORS)
+async def all_trips(
+    uow: ReadTx,
+    portal: Portal,
+    driver_id: VisibleDriver,
+    page: PageParams,
+    filters: Filters,
+) -> Page[TripItem]:
+    """List trips, newest first. A driver sees its own."""
+    wanted = filters.of(driver_id)
+    items, total = await portal.list_trips(uow, wanted, page=page.page, page_size=page.page_size)
+    return Page[TripItem].of(items, total, page)
+
+
+@router.get("/drivers/{driver_id}/trips", summary="A driver's trips", responses=ERRORS)
+async def trips(
+    uow: ReadTx, portal: Portal, driver_id: AccessibleDriver, page: PageParams, filters: Filters
+) -> Page[TripItem]:
+    """List trips, newest first."""
+    items, total = await portal.list_trips(uow, filters.of(driver_id), page=page.page, page_size=page.page_size)
+    return Page[TripItem].of(items, total, page)
+
+
+@router.get("/drivers/{driver_id}/trips/summary", summary="Totals over all trips", responses=ERRORS)
+async def trips_summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> TripsSummary:
+    """Add up all completed trips."""
+    return await portal.trips_summary(uow, driver_id)
+
+
+@router.get("/drivers/{driver_id}/statistics", summary="Rates of a period", responses=ERRORS)
+@router.get("/drivers/{driver_id}/trips/statistics", include_in_schema=False)
+async def statistics(
+    uow: ReadTx,
+    portal: Portal,
+    driver_id: AccessibleDriver,
+    period_days: Annotated[int, Query(ge=1, le=3660, description="Days back from now.")] = 30,
+) -> TripStatistics:
+    """Give rates per 100 miles and shares of miles. Unknown is null, never zero."""
+    return await portal.statistics(uow, driver_id, period_days)
+
+
+@router.get("/drivers/{driver_id}/summary", summary="The numbers of a driver's first page", responses=ERRORS)
+async def summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> DriverSummary:
+    """Give score, premium and recent driving at a glance."""
+    return await portal.summary(uow, driver_id)
+
+
+@router.get("/drivers/{driver_id}/trips/{trip_id}", summary="One trip with its path", responses=ERRORS)
+async def trip(
+    uow: ReadTx,
+    portal: Portal,
+    driver_id: AccessibleDriver,
+    trip_id: UUID,
+    max_points: Annotated[int, Query(ge=2, le=20_000, description="The path is thinned to this many points.")] = 2000,
+) -> TripDetail:
+    """Give path, events, score and the trip's effect on the indicated premium."""
+    return await portal.trip(uow, driver_id, trip_id, max_points=max_points)

@@ -1,0 +1,175 @@
+"""Reads for drivers that need several domains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+from auto_insurance.drivers.service import DriverService
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import clock
+from auto_insurance.portal import queries, views
+from auto_insurance.portal.errors import BadPeriod, TripNotFound
+from auto_insurance.portal.queries import TripFilter
+from auto_insurance.portal.schemas import (
+    DriverSummary,
+    PriceEffect,
+    TripDetail,
+    TripItem,
+    TripsSummary,
+    TripStatistics,
+)
+from auto_insurance.pricing.service import PricingService
+from auto_insurance.risk.service import RiskService
+from auto_insurance.telematics.schemas import Quality
+from auto_insurance.telematics.service import TelematicsService
+from auto_insurance.trips.service import TripService
+
+EFFECT_NOTE = (
+    "What the indicated premium would be with and without this trip, all else equal. The charged premium does not move "
+    "with a trip."
+)
+RECENT_DAYS = 30
+
+
+class PortalService:
+    """Composes answers; writes nothing."""
+
+    def __init__(
+        self,
+        trips: TripService,
+        telematics: TelematicsService,
+        drivers: DriverService,
+        risk: RiskService,
+        pricing: PricingService,
+    ) -> None:
+        self._trips = trips
+        self._telematics = telematics
+        self._drivers = drivers
+        self._risk = risk
+        self._pricing = pricing
+
+    async def list_trips(
+        self, uow: UnitOfWork, wanted: TripFilter, *, page: int, page_size: int
+    ) -> tuple[Sequence[TripItem], int]:
+        """Return a page of trips, newest first, and how many there are. Raises ``BadPeriod``."""
+        if wanted.since is not None and wanted.until is not None and wanted.until <= wanted.since:
+            raise BadPeriod("`to` must be later than `from`")
+        rows, total = await queries.list_trips(uow, wanted, page=page, page_size=page_size)
+        return [views.trip_item(row) for row in rows], total
+
+    async def trip(self, uow: UnitOfWork, driver_id: str, trip_id: UUID, *, max_points: int) -> TripDetail:
+        """Return one trip with path, events, score and its effect on the price. Raises ``TripNotFound``."""
+        row = await queries.get_trip(uow, driver_id, trip_id)
+        if row is None:
+            raise TripNotFound("there is no such trip")
+        end = row["end_time"] or clock.now()
+        points = await self._telematics.path(uow, row["device_id"], row["start_time"], end)
+        events = await self._trips.events_of(uow, trip_id)
+        return TripDetail(
+            **views.item_fields(row),
+            moving_minutes=round(row["moving_s"] / 60, 2),
+            idle_minutes=round(row["idle_s"] / 60, 2),
+            gap_count=row["gap_count"],
+            gap_miles=round(row["gap_miles"], 3),
+            late_night_miles=round(row["late_night_miles"], 3),
+            rush_hour_miles=round(row["rush_hour_miles"], 3),
+            weekend_miles=round(row["weekend_miles"], 3),
+            crash_reported=row["crash_reported"],
+            end_reason=row["end_reason"],
+            path=views.line_string(points, max_points),
+            path_point_count=sum(point.quality == Quality.GOOD for point in points),
+            events=[views.event_item(event) for event in events],
+            score_breakdown=row["contributions"] or [],
+            price_effect=await self._price_effect(uow, driver_id, trip_id),
+        )
+
+    async def trips_summary(self, uow: UnitOfWork, driver_id: str) -> TripsSummary:
+        """Return totals over all trips. Raises what ``DriverService.facts`` raises."""
+        await self._drivers.facts(uow, driver_id)
+        row = await queries.trip_totals(uow, driver_id)
+        return TripsSummary(
+            driver_id=driver_id,
+            total_trips=row.trip_count,
+            total_miles=round(row.distance_miles, 3),
+            total_hours=round(row.duration_s / 3600, 3),
+            avg_trip_score=_rounded(row.avg_trip_score),
+            harsh_braking_count=row.harsh_braking_count,
+            rapid_accel_count=row.rapid_accel_count,
+            harsh_corner_count=row.harsh_corner_count,
+            speeding_seconds=round(row.speeding_s, 1),
+            phone_usage_seconds=round(row.phone_usage_s, 1),
+            first_trip_at=row.first_start,
+            last_trip_at=row.last_end,
+            trips_in_progress=row.in_progress,
+        )
+
+    async def statistics(self, uow: UnitOfWork, driver_id: str, period_days: int) -> TripStatistics:
+        """Return the rates of the last ``period_days``. Raises what ``DriverService.facts`` raises."""
+        await self._drivers.facts(uow, driver_id)
+        until = clock.now()
+        since = until - timedelta(days=period_days)
+        row = await queries.trip_totals(uow, driver_id, since=since, until=until)
+        return TripStatistics(
+            driver_id=driver_id,
+            period_days=period_days,
+            since=since,
+            until=until,
+            trip_count=row.trip_count,
+            total_miles=round(row.distance_miles, 3),
+            total_hours=round(row.duration_s / 3600, 3),
+            max_speed_mph=round(row.max_speed_mph, 1),
+            avg_trip_score=_rounded(row.avg_trip_score),
+            **views.statistics_rates(row),
+        )
+
+    async def summary(self, uow: UnitOfWork, driver_id: str) -> DriverSummary:
+        """Return the numbers of the first page. Raises what ``DriverService.facts`` raises."""
+        facts = await self._drivers.facts(uow, driver_id)
+        score = await self._risk.latest(uow, driver_id)
+        charged = (await self._pricing.latest_many(uow, [driver_id])).get(driver_id)
+        indicated = await self._pricing.indicated(uow, driver_id)
+        ever = await queries.trip_totals(uow, driver_id)
+        now = clock.now()
+        recent = await queries.trip_totals(uow, driver_id, since=now - timedelta(days=RECENT_DAYS), until=now)
+        return DriverSummary(
+            driver_id=driver_id,
+            full_name=facts.full_name,
+            risk_score=score.risk_score if score else None,
+            safety_score=round(100 - score.risk_score, 2) if score else None,
+            risk_category=score.risk_category if score else None,
+            confidence=score.confidence if score else None,
+            model_version=score.model_version if score else None,
+            monthly_premium=charged.monthly_premium if charged else None,
+            indicated_monthly_premium=indicated.monthly_premium if indicated else None,
+            currency=charged.currency if charged else None,
+            total_trips=ever.trip_count,
+            total_miles=round(ever.distance_miles, 3),
+            trips_last_30_days=recent.trip_count,
+            miles_last_30_days=round(recent.distance_miles, 3),
+            avg_trip_score_last_30_days=_rounded(recent.avg_trip_score),
+            last_trip_at=ever.last_end,
+            trips_in_progress=ever.in_progress,
+        )
+
+    async def _price_effect(self, uow: UnitOfWork, driver_id: str, trip_id: UUID) -> PriceEffect | None:
+        """Compare the indicated premium with one without the trip; None while the trip does not count."""
+        pair = await self._risk.with_and_without(uow, driver_id, trip_id)
+        if pair is None:
+            return None
+        with_it, without = [
+            await self._pricing.price_for_relativity(uow, driver_id, score.relativity, score.confidence)
+            for score in pair
+        ]
+        return PriceEffect(
+            monthly_premium_with=with_it.monthly_premium,
+            monthly_premium_without=without.monthly_premium,
+            monthly_difference=with_it.monthly_premium - without.monthly_premium,
+            currency=with_it.currency,
+            note=EFFECT_NOTE,
+        )
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 2)

@@ -1,0 +1,89 @@
+"""Turns rows into answers. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from auto_insurance.portal.schemas import LineString, Place, TripEventItem, TripItem
+from auto_insurance.telematics.schemas import PathPoint, Quality
+from auto_insurance.trips.schemas import TripEvent
+
+
+def trip_item(row: Mapping[str, Any]) -> TripItem:
+    """Return a trip as lists show it."""
+    return TripItem(**item_fields(row))
+
+
+def item_fields(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that lists and the single trip share. Unknown is null, not zero."""
+    end = row["end_latitude"], row["end_longitude"]
+    same = (
+        "trip_id", "driver_id", "device_id", "vehicle_id", "status", "revision", "start_time", "end_time", "time_zone",
+        "harsh_braking_count", "rapid_accel_count", "harsh_corner_count", "speeding_count", "risk_level", "trip_score",
+    )  # fmt: skip
+    return {
+        **{name: row[name] for name in same},
+        "duration_minutes": round(row["duration_s"] / 60, 2),
+        "distance_miles": round(row["distance_miles"], 3),
+        "avg_speed_mph": round(row["avg_speed_mph"], 1),
+        "max_speed_mph": round(row["max_speed_mph"], 1),
+        "speeding_seconds": round(row["speeding_s"], 1) if row["speed_limit_known_s"] > 0 else None,
+        "phone_usage_seconds": round(row["phone_usage_s"], 1) if row["phone_known_s"] > 0 else None,
+        "night_miles": round(row["night_miles"], 3),
+        "start_place": Place(latitude=row["start_latitude"], longitude=row["start_longitude"]),
+        "end_place": None if None in end else Place(latitude=end[0], longitude=end[1]),
+    }
+
+
+def event_item(event: TripEvent) -> TripEventItem:
+    """Return something that happened on a trip."""
+    place = None
+    if event.latitude is not None and event.longitude is not None:
+        place = Place(latitude=event.latitude, longitude=event.longitude)
+    return TripEventItem(
+        kind=event.kind,
+        severity=event.severity,
+        started_at=event.started_at,
+        duration_s=round(event.duration_s, 2),
+        peak=None if event.peak is None else round(event.peak, 2),
+        speed_mph=None if event.speed_mph is None else round(event.speed_mph, 1),
+        place=place,
+        asserted=event.asserted,
+    )
+
+
+def line_string(points: Sequence[PathPoint], max_points: int) -> LineString | None:
+    """Return the good points as a line of at most ``max_points``, evenly thinned, both ends kept; None under two."""
+    good = [point for point in points if point.quality == Quality.GOOD]
+    if len(good) < 2:
+        return None
+    if len(good) > max_points:
+        step = (len(good) - 1) / (max_points - 1)
+        good = [good[round(i * step)] for i in range(max_points)]
+    return LineString(coordinates=[(point.longitude, point.latitude) for point in good])
+
+
+def rate(amount: float, over: float, per: float = 1.0) -> float | None:
+    """Return ``amount`` per ``per`` of ``over``; None where there is nothing to measure it on."""
+    return round(amount / over * per, 4) if over > 0 else None
+
+
+def statistics_rates(row: Any) -> dict[str, float | None]:
+    """Return the rates of ``TripStatistics`` from summed trips."""
+    miles = row.distance_miles
+    return {
+        "avg_speed_mph": rate(miles, row.duration_s, 3600),
+        "harsh_braking_per_100_miles": rate(row.harsh_braking_count, miles, 100),
+        "rapid_accel_per_100_miles": rate(row.rapid_accel_count, miles, 100),
+        "harsh_corner_per_100_miles": rate(row.harsh_corner_count, miles, 100),
+        "speeding_seconds_per_100_miles": rate(row.speeding_s, row.speed_limit_known_miles, 100),
+        "phone_usage_seconds_per_100_miles": rate(row.phone_usage_s, row.phone_known_miles, 100),
+        "night_share": rate(row.night_miles, miles),
+        "late_night_share": rate(row.late_night_miles, miles),
+        "rush_hour_share": rate(row.rush_hour_miles, miles),
+        "weekend_share": rate(row.weekend_miles, miles),
+        "high_speed_share": rate(row.high_speed_miles, miles),
+        "speed_limit_known_share": rate(row.speed_limit_known_miles, miles),
+        "phone_known_share": rate(row.phone_known_miles, miles),
+    }
