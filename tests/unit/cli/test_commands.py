@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from auto_insurance import __version__
+from auto_insurance.devicekit import replay
 from auto_insurance.entrypoints.cli import checks, drive, services
 from auto_insurance.entrypoints.cli.checks import Patient, Verdict
 from auto_insurance.entrypoints.cli.main import app
@@ -113,22 +115,40 @@ def test_simulate_is_the_same_for_the_same_seed(folder: Path) -> None:
     assert call(*argv, "no/such/folder.jsonl").exit_code == 1
 
 
-def test_replay_hands_over_files_and_address(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("complete", [True, False])
+def test_replay_hands_over_files_and_shows_the_report(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, complete: bool
+) -> None:
     seen: list[Any] = []
+    drive_report = replay.DriveReport(
+        drive="monday",
+        device_id="D",
+        driver_id="DRV009",
+        rows=10,
+        accepted=8,
+        rejected=2,
+        stored=8,
+        trips=1,
+        trip_miles=3.25,
+        own_miles=3.26,
+        reasons=Counter({"timestamp_in_future": 2}),
+        refused=[],
+        left_out=0,
+    )
 
-    async def replay_files(files: list[Path], **more: Any) -> int:
-        more["progress"](1, 2)
-        seen.append((files, more))
-        return 0
+    async def sent(options: replay.ReplayOptions, progress: replay.ProgressHook) -> replay.ReplayReport:
+        progress(10, 10)
+        seen.append(options)
+        return replay.ReplayReport([drive_report], complete, 1.5)
 
-    monkeypatch.setattr(drive, "import_module", lambda _: SimpleNamespace(replay_files=replay_files))
+    monkeypatch.setattr(replay, "replay", sent)
     (folder / "a.csv").write_text("x")
     (folder / "word").write_text("secret\n")
     result = call("replay", "a.csv", "--password-file", "word", "--url", "http://h:1/", "--speed-up", "60")
-    assert result.exit_code == 0, result.output
-    files, more = seen[0]
-    assert files == [Path("a.csv")]
-    assert (more["base_url"], more["password"], more["speed_up"]) == ("http://h:1", "secret", 60)
+    assert result.exit_code == (0 if complete else 1), result.output
+    assert (seen[0].base_url, seen[0].password, seen[0].speed_up) == ("http://h:1", "secret", 60)
+    for part in ("monday", "3.250", "3.260", "timestamp_in_future x2", "8 accepted, 2 rejected, 8 stored"):
+        assert part in result.output
     assert call("replay", "nothing.csv").exit_code == 2
     assert drive.base_url(None) == "http://127.0.0.1:8000"
 

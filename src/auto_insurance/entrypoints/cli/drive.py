@@ -9,14 +9,13 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from importlib import import_module
 from pathlib import Path
 from typing import IO, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from auto_insurance.entrypoints.cli.output import errors, fail, settings_or_exit
+from auto_insurance.entrypoints.cli.output import console, errors, fail, settings_or_exit
 
 Url = Annotated[
     str | None, typer.Option(help="Address of the API; the default is the running `up`, else HOST and PORT.")
@@ -41,14 +40,22 @@ def replay(
     Without --speed-up they are imported in their own time, as fast as the server takes them. Sending the same file
     again adds nothing.
     """
-    replay_files = import_module("auto_insurance.devicekit.replay").replay_files
-    address = base_url(url)
-    secret = _password(password_file)
-    with _progress("Sending events") as bar:
-        result = asyncio.run(
-            replay_files(files, base_url=address, username=username, password=secret, speed_up=speed_up, progress=bar)
-        )
-    raise typer.Exit(result if isinstance(result, int) else 0)
+    from auto_insurance.devicekit import replay as engine  # noqa: PLC0415 - slow to load, not for --help
+    from auto_insurance.devicekit.provision import StaffError  # noqa: PLC0415
+    from auto_insurance.devicekit.readers import DriveFileError  # noqa: PLC0415
+    from auto_insurance.entrypoints.cli.replayed import render  # noqa: PLC0415
+
+    options = engine.ReplayOptions(
+        files=files, base_url=base_url(url), username=username, password=_password(password_file), speed_up=speed_up
+    )
+    try:
+        with _progress("Sending events") as bar:
+            report = asyncio.run(engine.replay(options, bar))
+    except (DriveFileError, StaffError) as error:
+        fail(str(error))
+    console.print(render(report), soft_wrap=False)
+    if not report.complete or any(drive.error for drive in report.drives):
+        raise typer.Exit(1)
 
 
 def simulate(
