@@ -8,6 +8,7 @@ from typing import cast
 import msgspec
 
 from auto_insurance.contracts.telematics import TelemetryEvent
+from auto_insurance.kernel.outcome import Dead
 from auto_insurance.telematics.limits import IngestPolicy, Reason, ReasonCode
 from auto_insurance.telematics.schemas import Decoded, Sample
 from auto_insurance.telematics.validate import DEFAULT_POLICY, normalise, normalise_json
@@ -22,6 +23,7 @@ MAX_EVENTS_PER_RECORD = 5_000
 
 _typed = msgspec.json.Decoder(list[TelemetryEvent])
 _raw = msgspec.json.Decoder(list[msgspec.Raw])
+_raw_one = msgspec.json.Decoder(msgspec.Raw)
 _any = msgspec.json.Decoder()
 _encode = msgspec.json.Encoder().encode
 
@@ -54,7 +56,7 @@ class Judge:
 def split(value: bytes) -> list[TelemetryEvent] | list[msgspec.Raw]:
     """Return the events of a record, typed if all have the right types. Raises ``msgspec.DecodeError``."""
     if not value.lstrip(b" \t\r\n").startswith(b"["):
-        value = b"[" + value + b"]"
+        return [_raw_one.decode(value)]
     try:
         return _typed.decode(value)
     except (msgspec.DecodeError, RecursionError):
@@ -73,10 +75,10 @@ def decode_record(
     try:
         parts = split(value)
     except (msgspec.DecodeError, RecursionError, ValueError):
-        return [Decoded(index=None, reason="malformed", detail="The record is not valid JSON.", value=value)]
+        return [Decoded(index=None, dead=Dead("malformed", "The record is not valid JSON."), value=value)]
     if len(parts) > MAX_EVENTS_PER_RECORD:
         detail = f"The record holds more than {MAX_EVENTS_PER_RECORD} events."
-        return [Decoded(index=None, reason="invalid", detail=detail, value=value)]
+        return [Decoded(index=None, dead=Dead("invalid", detail), value=value)]
     return [_decoded(index, cast("TelemetryEvent | msgspec.Raw", part), judge) for index, part in enumerate(parts)]
 
 
@@ -95,7 +97,7 @@ def _decoded(index: int, part: TelemetryEvent | msgspec.Raw, judge: Judge) -> De
 def _dead(index: int, reasons: Sequence[Reason], value: bytes) -> Decoded:
     malformed = reasons[0].code is ReasonCode.MALFORMED
     detail = "; ".join(f"{reason.code}: {reason.message}" for reason in reasons)
-    return Decoded(index=index, reason="malformed" if malformed else "invalid", detail=detail[:1000], value=value)
+    return Decoded(index=index, dead=Dead("malformed" if malformed else "invalid", detail[:1000]), value=value)
 
 
 def _received_us(headers: Mapping[str, str], arrival_us: int) -> int:

@@ -76,4 +76,4 @@ def _number(value: float) -> float:
         raise _NotAllowed("extra must not contain numbers beyond double precision.")
     if isinstance(value, float) and abs(value) < _INT64 and value.is_integer():
         return int(value)
-    return value if abs(value) < _INT64 else as_float
+    return value if -_INT64 < value < _INT64 else as_float

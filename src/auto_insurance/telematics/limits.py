@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 US_PER_S = 1_000_000
-US_PER_DAY = 86_400 * US_PER_S
 EARLIEST_US = 946_684_800 * US_PER_S
 """2000-01-01: before that no device of this kind sent anything; seconds sent as milliseconds land in 1970."""
 MAX_TEXT = 64
@@ -42,10 +41,10 @@ class ReasonCode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class IngestPolicy:
-    """What is accepted by time, and what is flagged. Seconds, days, metres, miles per hour, g."""
+    """What is accepted by time, and what is flagged. Seconds, metres, miles per hour, g."""
 
-    max_clock_skew_s: float = 300.0
-    late_window_days: float = 30.0
+    clock_skew_s: float = 300.0
+    late_window_s: float = 30 * 86_400.0
     max_speed_mph: float = 250.0
     max_acceleration_g: float = 16.0
     low_accuracy_m: float = 50.0

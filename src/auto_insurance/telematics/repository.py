@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, TextClause, literal_column, select, text
+from sqlalchemy import Row, TextClause, func, literal_column, select, text
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.telematics.extras import canonical_extra
 from auto_insurance.telematics.models import telematics_events as events
-from auto_insurance.telematics.schemas import PathPoint, Quality, Sample, SampleKey
+from auto_insurance.telematics.schemas import PathPoint, Sample
 
 _SELECT = select(events)
 SESSION_STEP = 5_000
@@ -74,7 +74,7 @@ _FLAG = text(
 )
 
 
-async def flag(uow: UnitOfWork, keys: Sequence[SampleKey], quality: Quality) -> int:
+async def flag(uow: UnitOfWork, keys: Sequence[tuple[str, int, str]], quality: int) -> int:
     """Add quality bits to stored events; return how many changed."""
     if not keys:
         return 0
@@ -83,7 +83,7 @@ async def flag(uow: UnitOfWork, keys: Sequence[SampleKey], quality: Quality) -> 
         "devices": [key[0] for key in keys],
         "times": times,
         "ids": [key[2] for key in keys],
-        "quality": int(quality),
+        "quality": quality,
         "first": min(times),
         "last": max(times),
     }
@@ -100,6 +100,18 @@ async def path(uow: UnitOfWork, device_id: str, start: datetime, end: datetime, 
         .limit(limit)
     )
     return [PathPoint(clock.to_us(row[0]), row[1], row[2], row[3]) for row in await uow.conn.execute(statement)]
+
+
+async def count_events(
+    uow: UnitOfWork, device_id: str, start: datetime, end: datetime
+) -> tuple[int, datetime | None, datetime | None]:
+    """Return how many events of a device are stored in [start, end], and the first and last time."""
+    c = events.c
+    statement = select(func.count(), func.min(c.timestamp), func.max(c.timestamp)).where(
+        c.device_id == device_id, c.timestamp.between(start, end)
+    )
+    row = (await uow.conn.execute(statement)).one()
+    return int(row[0]), row[1], row[2]
 
 
 def _sample(row: Row[Any]) -> Sample:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import IntFlag, StrEnum
 from typing import NamedTuple
 
 import msgspec
+
+from auto_insurance.kernel.outcome import Dead
 
 
 class EventType(StrEnum):
@@ -81,9 +84,8 @@ class Decoded(msgspec.Struct, frozen=True, kw_only=True):
     index: int | None
     """Place in the record from 0; None if the record itself can't be read."""
     sample: Sample | None = None
-    reason: str = ""
-    """``malformed`` or ``invalid``."""
-    detail: str = ""
+    dead: Dead | None = None
+    """Reason ``malformed`` or ``invalid``."""
     value: bytes = b""
     """The event's own bytes, for the dead letter."""
 
@@ -95,3 +97,32 @@ class PathPoint(NamedTuple):
     latitude: float
     longitude: float
     quality: int
+
+
+class Contact(NamedTuple):
+    """What was heard of a device in an hour; times in microseconds since the epoch."""
+
+    device_id: str
+    hour_us: int
+    accepted: int
+    rejected: int
+    last_received_us: int
+    clock_offset_us: int | None
+
+    def plus(self, other: Contact) -> Contact:
+        """Return both together; they are of one device and hour."""
+        offsets = [o for o in (self.clock_offset_us, other.clock_offset_us) if o is not None]
+        return self._replace(
+            accepted=self.accepted + other.accepted,
+            rejected=self.rejected + other.rejected,
+            last_received_us=max(self.last_received_us, other.last_received_us),
+            clock_offset_us=min(offsets, default=None),
+        )
+
+
+class ContactSummary(NamedTuple):
+    """What was heard of a device lately."""
+
+    last_received_at: datetime | None
+    clock_offset_us: int | None
+    rejected: int

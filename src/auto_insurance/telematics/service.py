@@ -9,8 +9,24 @@ from auto_insurance.infra.db import partitions
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.telematics import decode, repository, store
+from auto_insurance.telematics.contacts import ContactBook
+from auto_insurance.telematics.health import DeviceHealthService
+from auto_insurance.telematics.imports import ImportRunner, ImportService
+from auto_insurance.telematics.ingest import IngestService
 from auto_insurance.telematics.limits import IngestPolicy
-from auto_insurance.telematics.schemas import Decoded, PathPoint, Quality, Sample, SampleKey
+from auto_insurance.telematics.rights import Assignments, RightsChecker
+from auto_insurance.telematics.schemas import Decoded, PathPoint, Sample
+
+__all__ = [
+    "Assignments",
+    "ContactBook",
+    "DeviceHealthService",
+    "ImportRunner",
+    "ImportService",
+    "IngestService",
+    "RightsChecker",
+    "TelematicsService",
+]
 
 MONTHS_AHEAD = 3
 MAX_PATH_POINTS = 20_000
@@ -38,9 +54,9 @@ class TelematicsService:
         """Return (from_us, to_us) around ``t_us``, out to the next gap of at least ``gap_us`` on either side."""
         return await repository.session_bounds(uow, device_id, t_us, gap_us)
 
-    async def flag(self, uow: UnitOfWork, keys: Sequence[SampleKey], quality: Quality) -> int:
-        """Add quality bits to stored events; return how many changed."""
-        return await repository.flag(uow, keys, quality)
+    async def flag(self, uow: UnitOfWork, keys: Sequence[tuple[str, int, str]], quality: int) -> None:
+        """Add quality bits to stored events; keys are (device_id, t_us, event_id)."""
+        await repository.flag(uow, keys, quality)
 
     async def path(self, uow: UnitOfWork, device_id: str, start: datetime, end: datetime) -> list[PathPoint]:
         """Return a device's points with a position in [start, end], in order, at most ``MAX_PATH_POINTS``."""

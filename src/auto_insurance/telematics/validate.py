@@ -24,7 +24,6 @@ from auto_insurance.telematics.limits import (
     MAX_TEXT,
     MAX_TIMESTAMP_TEXT,
     NULL_ISLAND_DEG,
-    US_PER_DAY,
     US_PER_S,
     IngestPolicy,
     Reason,
@@ -141,11 +140,11 @@ def _timestamp(
     elif t_us < EARLIEST_US:
         message = "timestamp is before the year 2000; numbers are milliseconds, not seconds."
         reasons.append(Reason(ReasonCode.INVALID_TIMESTAMP, "timestamp", message))
-    elif t_us > now_us + policy.max_clock_skew_s * US_PER_S:
-        message = f"timestamp is more than {policy.max_clock_skew_s:g} s in the future; check the device's clock."
+    elif t_us > now_us + policy.clock_skew_s * US_PER_S:
+        message = f"timestamp is more than {policy.clock_skew_s:g} s in the future; check the device's clock."
         reasons.append(Reason(ReasonCode.TIMESTAMP_IN_FUTURE, "timestamp", message))
-    elif not any_age and t_us < now_us - policy.late_window_days * US_PER_DAY:
-        message = f"timestamp is older than {policy.late_window_days:g} days; older events need an import."
+    elif not any_age and t_us < now_us - policy.late_window_s * US_PER_S:
+        message = f"timestamp is older than {policy.late_window_s / 86_400:g} days; older events need an import."
         reasons.append(Reason(ReasonCode.TOO_OLD, "timestamp", message))
     return t_us
 

@@ -1,0 +1,161 @@
+"""Routes of telemetry."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from fastapi import APIRouter, Form, Path, Query, Request, UploadFile, status
+from pydantic import AwareDatetime
+
+from auto_insurance.contracts.telematics import TelemetryEvent
+from auto_insurance.identity.deps import CurrentUser, DeviceOrDriver
+from auto_insurance.infra.http.deps import ReadTx, Tx, service
+from auto_insurance.infra.http.errors import HttpProblem, problems, request_id_of
+from auto_insurance.telematics.errors import MalformedJson
+from auto_insurance.telematics.health import DeviceHealthService
+from auto_insurance.telematics.imports import ImportService
+from auto_insurance.telematics.ingest import MAX_EVENTS, IngestService, Judged
+from auto_insurance.telematics.repository_imports import ImportRow
+from auto_insurance.telematics.views import (
+    BatchAnswer,
+    DeviceHealth,
+    EventAnswer,
+    EventCount,
+    EventResult,
+    EventStatus,
+    ImportJob,
+    ReasonView,
+)
+
+router = APIRouter(prefix="/telematics", tags=["telematics"])
+_Ingest = Annotated[IngestService, service(IngestService)]
+_Health = Annotated[DeviceHealthService, service(DeviceHealthService)]
+_Imports = Annotated[ImportService, service(ImportService)]
+ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
+DeviceId = Annotated[str, Path(pattern=ID_PATTERN, examples=["dev-1"])]
+
+
+class Mode(StrEnum):
+    """How to take events."""
+
+    LIVE = "live"
+    IMPORT = "import"
+    """Of any age; needs the scope ``import``."""
+
+
+_Mode = Annotated[Mode, Query(description="`import` takes events of any age and needs a key with that scope.")]
+_event_schema: dict[str, Any] = msgspec.json.schema_components([TelemetryEvent])[1]["TelemetryEvent"]
+_batch_schema = {
+    "type": "object",
+    "required": ["events"],
+    "properties": {"events": {"type": "array", "maxItems": MAX_EVENTS, "items": _event_schema}},
+}
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+@router.post(
+    "/events",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(400, 401, 403, 413, 422, 429, 503),
+    openapi_extra=_body(_event_schema),
+    summary="Send one event",
+)
+async def send_event(request: Request, sender: DeviceOrDriver, ingest: _Ingest, mode: _Mode = Mode.LIVE) -> EventAnswer:
+    """Take one event; 202 means that it is durable. A refused event is a 422 with its reasons in `errors`."""
+    body = await request.body()
+    try:
+        judged = await ingest.one(body, sender, any_age=mode is Mode.IMPORT, request_id=request_id_of(request))
+    except MalformedJson as why:
+        raise HttpProblem(status.HTTP_400_BAD_REQUEST, why.detail, why.code) from why
+    return EventAnswer(event_id=judged.event_id or "")
+
+
+@router.post(
+    "/events/batch",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(400, 401, 403, 413, 422, 429, 503),
+    openapi_extra=_body(_batch_schema),
+    summary="Send up to 5,000 events",
+)
+async def send_events(
+    request: Request,
+    sender: DeviceOrDriver,
+    ingest: _Ingest,
+    mode: _Mode = Mode.LIVE,
+    verbose: Annotated[bool, Query(description="Also list what was accepted.")] = False,
+) -> BatchAnswer:
+    """Take an upload, gzipped or not. Each event is judged by itself; 202 means that the accepted ones are durable.
+
+    On 503 nothing counts as taken: send the same upload again after `Retry-After` seconds.
+    """
+    body = await request.body()
+    try:
+        judged = await ingest.batch(body, sender, any_age=mode is Mode.IMPORT, request_id=request_id_of(request))
+    except MalformedJson as why:
+        raise HttpProblem(status.HTTP_400_BAD_REQUEST, why.detail, why.code) from why
+    results = [_result(index, item) for index, item in enumerate(judged) if verbose or item.reasons]
+    rejected = sum(1 for item in judged if item.reasons)
+    return BatchAnswer(accepted=len(judged) - rejected, rejected=rejected, results=results)
+
+
+def _result(index: int, item: Judged) -> EventResult:
+    reasons = [ReasonView(code=r.code, field=r.field, message=r.message) for r in item.reasons]
+    state = EventStatus.REJECTED if reasons else EventStatus.ACCEPTED
+    return EventResult(index=index, event_id=item.event_id, status=state, reasons=reasons)
+
+
+@router.get("/devices/{device_id}/health", responses=problems(401, 404, 422, 503), summary="How is a device doing")
+async def device_health(device_id: DeviceId, principal: CurrentUser, health: _Health, uow: ReadTx) -> DeviceHealth:
+    """Return when a device was last heard of, how far its clock is off and how much of it was refused.
+
+    Stale after a day of silence, offline after three. Counts are right to the hour and some seconds late.
+    """
+    return await health.get(uow, principal, device_id)
+
+
+@router.get(
+    "/devices/{device_id}/event-count", responses=problems(401, 404, 422, 503), summary="How much of a device is stored"
+)
+async def count_events(
+    device_id: DeviceId,
+    principal: CurrentUser,
+    health: _Health,
+    uow: ReadTx,
+    start: Annotated[AwareDatetime, Query(alias="from")],
+    end: Annotated[AwareDatetime, Query(alias="to")],
+) -> EventCount:
+    """Return how many events of a device are stored in a range of at most 31 days, both ends included."""
+    return await health.count_events(uow, principal, device_id, start, end)
+
+
+@router.post(
+    "/import",
+    status_code=status.HTTP_202_ACCEPTED,
+    responses=problems(401, 404, 413, 422, 429, 503),
+    summary="Import a GPX or CSV file",
+)
+async def import_file(
+    principal: CurrentUser,
+    imports: _Imports,
+    uow: Tx,
+    file: UploadFile,
+    device_id: Annotated[str, Form(pattern=ID_PATTERN, description="The device that it was recorded with.")],
+) -> ImportJob:
+    """Queue a file of drives of any age. CSV has the names of the event's fields in its first line."""
+    return _job(await imports.create(uow, principal, device_id, file.filename or "", await file.read()))
+
+
+@router.get("/import/{job_id}", responses=problems(401, 404, 422, 503), summary="How far is an import")
+async def get_import(job_id: UUID, principal: CurrentUser, imports: _Imports, uow: ReadTx) -> ImportJob:
+    """Return the counts of an import and its first refused rows."""
+    return _job(await imports.get(uow, principal, job_id))
+
+
+def _job(row: ImportRow) -> ImportJob:
+    return ImportJob.model_validate(msgspec.structs.asdict(row))
