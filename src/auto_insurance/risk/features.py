@@ -47,7 +47,8 @@ class Feature:
 
 def _ratio(part: float, whole: float, scale: float = 1.0) -> float | None:
     """Return ``scale * part / whole``, or None where nothing was observed."""
-    return scale * part / whole if whole > 0 else None
+    # The quotient first: a part of a whole is then at most ``scale``, to the last bit.
+    return scale * (part / whole) if whole > 0 else None
 
 
 def _per_100_miles(name: str, formula: str, count: Callable[[TripSums], float]) -> Feature:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import cast
 
 import pytest
 from sqlalchemy import select
@@ -14,13 +15,14 @@ from auto_insurance.drivers.errors import DriverNotFound
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.kernel import clock, ids
 from auto_insurance.kernel.clock import FrozenClock
+from auto_insurance.kernel.errors import Unavailable
 from auto_insurance.kernel.events import Envelope, new_event
 from auto_insurance.kernel.outcome import Drop, Ok
 from auto_insurance.pricing.handlers import GROUP, subscription
 from auto_insurance.pricing.models import premiums
 from auto_insurance.pricing.rating import replay
 from auto_insurance.pricing.schemas import PremiumKind
-from auto_insurance.pricing.service import Score
+from auto_insurance.pricing.service import PricingService, Score
 from auto_insurance.risk import handlers as risk_handlers
 from tests.support.scoring import TODAY, World, add_driver, add_trip, deliver, published, trip_event
 
@@ -164,7 +166,7 @@ async def test_a_driver_who_is_gone_stops_nobody_elses_price(world: World) -> No
 async def test_from_a_trip_to_an_indicated_premium(world: World) -> None:
     async with world.db.begin() as uow:
         await add_driver(uow, "DRV001")
-        trip_id = await add_trip(uow, "DRV001", TODAY, distance_miles=900.0, harsh_braking_count=180, night_miles=300.0)
+        trip_id = await add_trip(uow, "DRV001", TODAY, distance_miles=900.0, harsh_braking_count=400, night_miles=400.0)
     await deliver(world.db, risk_handlers.subscription(world.risk), [trip_event(TRIP_COMPLETED, trip_id, "DRV001")])
     scores = await published(world.db, topics.RISK_SCORES)
     await deliver(world.db, subscription(world.pricing), scores)
@@ -174,3 +176,12 @@ async def test_from_a_trip_to_an_indicated_premium(world: World) -> None:
     assert str(now.indicated.score_id) == scores[0].data["score_id"]
     assert now.indicated.annual_premium > now.charged.annual_premium
     assert now.indicated.reason == TRIP_COMPLETED
+
+
+async def test_another_fault_is_tried_again(world: World) -> None:
+    class Away:
+        async def indicate(self, *_: object) -> None:
+            raise Unavailable("try later")
+
+    with pytest.raises(Unavailable):
+        await deliver(world.db, subscription(cast("PricingService", Away())), [_event("DRV001", 1.3)])

@@ -24,7 +24,7 @@ async def driven(world: World) -> World:
                 "DRV001",
                 TODAY - timedelta(days=days),
                 distance_miles=200.0,
-                harsh_braking_count=30,
+                harsh_braking_count=80,
                 night_miles=10.0,
                 phone_usage_s=100.0,
                 phone_known_s=3600.0,
@@ -80,7 +80,7 @@ async def test_breakdown_adds_up(driven: World) -> None:
     assert body["reason_codes"][0] == "HARSH_BRAKING_PER_100MI_RAISES"
     assert body["recommendations"][0]["effect_if_typical_pct"] < 0
     features = {feature["name"]: feature for feature in body["features"]}
-    assert features["harsh_braking_per_100mi"]["value"] == pytest.approx(15.0)
+    assert features["harsh_braking_per_100mi"]["value"] == pytest.approx(40.0)
     assert features["speeding_s_per_100mi"]["value"] is None
     assert features["exposure_miles"]["scored"] is False
     assert features["trips"]["value"] == 2

@@ -68,7 +68,7 @@ async def test_driving_older_than_the_window_still_counts_if_there_is_no_newer(w
 async def test_many_drivers_are_scored_in_order_with_one_call_of_the_model(world: World) -> None:
     before = _inferences()
     async with world.db.begin() as uow:
-        await add_trip(uow, "DRV002", TODAY - timedelta(days=3), distance_miles=80.0, harsh_braking_count=20)
+        await add_trip(uow, "DRV002", TODAY - timedelta(days=3), distance_miles=80.0, harsh_braking_count=40)
         await add_trip(uow, "DRV003", TODAY - timedelta(days=3), distance_miles=80.0)
         scores = await world.risk.score_drivers(uow, ["DRV003", "DRV001", "DRV002"], "nightly")
         assert await world.risk.score_drivers(uow, [], "nightly") == []

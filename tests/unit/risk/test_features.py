@@ -12,7 +12,7 @@ from auto_insurance.trips.schemas import TripSums, TripTotals
 miles = st.floats(0.01, 5000)
 share = st.floats(0, 1)
 counts = st.integers(0, 500)
-seconds = st.floats(0, 1e5)
+spans = st.floats(0, 1e5)
 
 
 @st.composite
@@ -20,12 +20,12 @@ def sums(draw: st.DrawFn) -> TripSums:
     """Sums that trips can have: parts within their wholes."""
     total = draw(miles)
     braking, accel, corner = draw(counts), draw(counts), draw(counts)
-    over = sorted([draw(seconds), draw(seconds), draw(seconds)], reverse=True)
-    known_s = draw(seconds)
+    over = sorted([draw(spans), draw(spans), draw(spans)], reverse=True)
+    known_s = draw(spans)
     night = total * draw(share)
     return TripSums(
         distance_miles=total,
-        duration_s=draw(seconds),
+        duration_s=draw(spans),
         harsh_braking_count=braking,
         harsh_braking_severe_count=draw(st.integers(0, braking)),
         rapid_accel_count=accel,
@@ -122,3 +122,10 @@ def test_definitions_are_complete() -> None:
     assert all(feature.harm is Harm.MORE_IS_WORSE for feature in BEHAVIOUR)
     assert all(feature.harm is Harm.NONE for feature in CONTEXT)
     assert FEATURES["exposure_miles"].harm is Harm.NONE
+
+
+def test_a_phone_in_hand_all_the_time_is_an_hour_per_hour_to_the_last_bit() -> None:
+    seconds = 1.2857142857142858
+    assert 3600.0 * seconds / seconds > 3600.0
+    values = extract(TripSums(distance_miles=1.0, phone_usage_s=seconds, phone_known_s=seconds))
+    assert values["phone_s_per_hour"] == 3600.0
