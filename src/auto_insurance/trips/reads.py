@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, func, select
+from sqlalchemy import ColumnElement, RowMapping, Select, Text, any_, func, literal, select
+from sqlalchemy.dialects import postgresql
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.trips.detect import MAX_EVENTS
@@ -31,7 +32,7 @@ async def totals(uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, un
             *(func.sum(trips.c[name]).label(name) for name in _SUMS),
         )
         .where(
-            trips.c.driver_id.in_(driver_ids),
+            _of(driver_ids),
             trips.c.status == "completed",
             trips.c.start_time >= since,
             trips.c.start_time < until,
@@ -70,6 +71,11 @@ async def list_trips(
     return [_facts(row) for row in rows], int(total or 0)
 
 
+def _of(driver_ids: Sequence[str]) -> ColumnElement[bool]:
+    """Limit to drivers, passed as one array: one statement, however many they are."""
+    return trips.c.driver_id == any_(literal(list(driver_ids), postgresql.ARRAY(Text)))
+
+
 def _facts_query() -> Select[Any]:
     return select(*(trips.c[name] for name in _FACTS))
 
@@ -80,7 +86,7 @@ def _facts(row: RowMapping) -> TripFacts:
 
 def _filtered(query: Select[Any], driver_ids: Sequence[str] | None, filters: TripFilter) -> Select[Any]:
     if driver_ids is not None:
-        query = query.where(trips.c.driver_id.in_(driver_ids))
+        query = query.where(_of(driver_ids))
     if filters.statuses:
         query = query.where(trips.c.status.in_(filters.statuses))
     if filters.since is not None:

@@ -8,7 +8,21 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import CursorResult, RowMapping, and_, delete, func, insert, or_, select, text, update
+from sqlalchemy import (
+    CursorResult,
+    RowMapping,
+    Text,
+    and_,
+    any_,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql
 
 from auto_insurance.infra.db.uow import UnitOfWork
@@ -67,10 +81,8 @@ class StateRow(msgspec.Struct, frozen=True, kw_only=True):
 
 async def load_states(uow: UnitOfWork, device_ids: Sequence[str]) -> dict[str, StateRow]:
     """Return the stored states of devices, by device; unknown ones are absent."""
-    query = select(device_trip_state).where(
-        device_trip_state.c.device_id
-        == func.any(postgresql.array(device_ids, type_=device_trip_state.c.device_id.type))
-    )
+    wanted = literal(list(device_ids), postgresql.ARRAY(Text))
+    query = select(device_trip_state).where(device_trip_state.c.device_id == any_(wanted))
     rows = (await uow.conn.execute(query)).mappings()
     return {row["device_id"]: _state_row(row) for row in rows}
 
