@@ -17,6 +17,7 @@ from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.health import HealthRegistry, Lifecycle
 from auto_insurance.infra.http import ops
 from auto_insurance.infra.http.bodies import BodyLimits, BodyMiddleware
+from auto_insurance.infra.http.docs import add_docs
 from auto_insurance.infra.http.errors import MEDIA_TYPE, Problem, install_error_handlers
 from auto_insurance.infra.http.middleware import RequestMiddleware, SecurityHeadersMiddleware
 
@@ -63,6 +64,8 @@ def create_app(
         description=options.description,
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
         generate_unique_id_function=_operation_id,
         telemetry=_NO_TELEMETRY,
         # Outermost first.
@@ -73,6 +76,7 @@ def create_app(
         ],
     )
     install_error_handlers(app)
+    add_docs(app, list(public))
     app.include_router(ops.router, dependencies=list(public))
     for router in routers:
         app.include_router(router, prefix=API_PREFIX)
