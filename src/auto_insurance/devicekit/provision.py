@@ -103,6 +103,7 @@ class Staff:
         missing_ok: bool = False,
     ) -> dict[str, Any]:
         answer: httpx.Response | None = None
+        renewed = False
         for attempt in range(_TRIES):
             try:
                 answer = await self._client.request(method, path, json=json, params=params)
@@ -110,7 +111,8 @@ class Staff:
                 if method != "GET" or attempt + 1 == _TRIES:  # what was perhaps done must not be done again
                     raise StaffError(f"{method} {path}: no answer ({type(error).__name__})") from error
             else:
-                if answer.status_code == httpx.codes.UNAUTHORIZED and attempt == 0:
+                if answer.status_code == httpx.codes.UNAUTHORIZED and not renewed:
+                    renewed = True
                     await self._sign_in()
                     continue
                 if answer.status_code not in {429, 503}:

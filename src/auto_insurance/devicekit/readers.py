@@ -2,15 +2,16 @@
 
 Parquet has the columns timestamp, latitude, longitude, altitude_m, heading_deg, speed_mph, accel_long_g, accel_lat_g,
 speed_limit_mph and phone_in_use, of which only timestamp is required, and source, drive_id and driver to tell drives
-apart. ``hdop`` is no accuracy in metres and no receiver's error is known to turn it into one: it is left out, as is what
-is not a number. An altitude outside -1,000..20,000 m, which some recorders give in millimetres, is left out and counted.
+apart. ``hdop`` is no accuracy in metres, and no receiver's error is known to turn it into one: it is left out, as is
+what is not a number. An altitude outside -1,000..20,000 m, which some recorders give in millimetres, is left out and
+counted.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from math import isfinite
@@ -55,6 +56,8 @@ class Drive:
     drive_id: str
     driver: str
     events: list[dict[str, Any]] = field(default_factory=list)
+    lines: list[int] = field(default_factory=list)
+    """The row of the file that each event is, from 1."""
     problems: list[RowProblem] = field(default_factory=list)
     left_out: int = 0
     """Altitudes that can't be."""
@@ -157,6 +160,7 @@ def _add(drive: Drive, line: int, row: Mapping[str, Any]) -> None:
     if isinstance(row.get("phone_in_use"), bool):
         event["phone_in_use"] = row["phone_in_use"]
     drive.events.append(event)
+    drive.lines.append(line)
 
 
 def _read_track(path: Path) -> list[Drive]:
@@ -175,6 +179,7 @@ def _read_track(path: Path) -> list[Drive]:
                 drive.problems.append(RowProblem(row.line, "timestamp is missing or not ISO 8601 with an offset"))
             else:
                 drive.events.append(event)
+                drive.lines.append(row.line)
     except TrackFileError as why:
         raise DriveFileError(f"{path}: {why}") from why
     return list(drives.values())
@@ -190,6 +195,13 @@ def shifted(drive: Drive, now: datetime, speed_up: float) -> Drive:
     first, last = drive.span()
     head_start = (last - first) * max(0.0, 1.0 - 1.0 / speed_up)
     shift = now - head_start - first
-    events = [{**event, "timestamp": (time_of(event) + shift).isoformat()} for event in drive.events]
-    events.sort(key=time_of)
-    return Drive(drive.source, drive.drive_id, drive.driver, events, drive.problems, drive.left_out)
+    moved = sorted(zip((time_of(event) for event in drive.events), drive.lines, drive.events, strict=True), key=_when)
+    return replace(
+        drive,
+        events=[{**event, "timestamp": (at + shift).isoformat()} for at, _, event in moved],
+        lines=[line for _, line, _ in moved],
+    )
+
+
+def _when(item: tuple[datetime, int, dict[str, Any]]) -> tuple[datetime, int]:
+    return item[:2]

@@ -100,6 +100,8 @@ class _Run:
     driver_id: str
     key: str
     totals: UploadTotals = field(default_factory=UploadTotals)
+    sent: int = 0
+    refused: list[RowProblem] = field(default_factory=list)
     stored: int = 0
     trips: list[dict[str, Any]] = field(default_factory=list)
     error: str | None = None
@@ -203,7 +205,10 @@ async def _send_part(
     uploader: Uploader, run: _Run, part: list[dict[str, Any]], progress: _Progress, *, importing: bool
 ) -> None:
     named = [{"device_id": run.drive.device_id, **event} for event in part]
-    run.totals.add(await uploader.send(run.key, named, importing=importing))
+    totals = await uploader.send(run.key, named, importing=importing)
+    run.refused += [RowProblem(run.drive.lines[run.sent + place], why) for place, why in totals.refused]
+    run.totals.add(totals)
+    run.sent += len(part)
     progress.add(len(part))
 
 
@@ -254,7 +259,6 @@ async def _settled(staff: Staff, run: _Run, *, closed: bool) -> bool:
 
 def _report(run: _Run) -> DriveReport:
     drive, totals = run.drive, run.totals
-    refused = [*drive.problems, *(RowProblem(place + 1, why) for place, why in totals.refused)]
     reasons = Counter(totals.reasons)
     if drive.problems:
         reasons["unreadable_row"] += len(drive.problems)
@@ -270,7 +274,7 @@ def _report(run: _Run) -> DriveReport:
         trip_miles=sum(float(trip["distance_miles"]) for trip in run.trips),
         own_miles=drive.recorded_miles(),
         reasons=reasons,
-        refused=refused[:100],
+        refused=sorted([*drive.problems, *run.refused], key=lambda problem: problem.line)[:100],
         left_out=drive.left_out,
         error=run.error,
     )

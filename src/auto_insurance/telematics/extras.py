@@ -74,6 +74,5 @@ def _number(value: float) -> float:
         as_float = float("inf")
     if not isfinite(as_float):
         raise _NotAllowed("extra must not contain numbers beyond double precision.")
-    if isinstance(value, float) and abs(value) < _INT64 and value.is_integer():
-        return int(value)
-    return value if -_INT64 < value < _INT64 else as_float
+    whole = as_float.is_integer() and -_INT64 < as_float < _INT64
+    return int(value) if whole else as_float

@@ -159,11 +159,11 @@ class ImportRunner:
 
     async def _work(self, job: ImportRow, content: bytes) -> bool:
         """Go through the rows that are left; return False if somebody else took the import over."""
-        rows = read_track(TrackFormat(job.format), content)
+        rows = _guarded(read_track(TrackFormat(job.format), content))
         progress = _Progress(job.next_row, job.accepted, job.rejected, Counter(job.reasons), list(job.problems))
         for _ in islice(rows, job.next_row):
             continue
-        while chunk := list(islice(_guarded(rows), self._options.chunk_rows)):
+        while chunk := list(islice(rows, self._options.chunk_rows)):
             error = chunk.pop() if isinstance(chunk[-1], TrackFileError) else None
             await self._append(job, [row for row in chunk if isinstance(row, TrackRow)], progress)
             async with self._db.begin() as uow:

@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sqlalchemy import text
 
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.kernel import clock
+from auto_insurance.telematics.extras import canonical_extra
 from auto_insurance.telematics.schemas import Quality, Sample, key_of
 from auto_insurance.telematics.service import TelematicsService
 
@@ -172,3 +175,31 @@ async def test_path_has_the_points_with_a_position(db: Database) -> None:
         await service.store(uow, rows)
         points = await service.path(uow, "dev-1", clock.from_us(BASE), clock.from_us(BASE + 2_000_000))
     assert [tuple(point) for point in points] == [(BASE, 1.0, 2.0, 0), (BASE + 2_000_000, 1.1, 2.1, 4)]
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=10),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abcé", max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+async def test_whatever_extra_is_accepted_comes_back_as_it_was(db: Database) -> None:
+    """One transaction for all examples: the canonical form must survive jsonb."""
+    kept: list[Sample] = []
+
+    @settings(max_examples=300, database=None)
+    @given(st.dictionaries(st.text("xyz", min_size=1, max_size=3), JSON, max_size=4))
+    def collect(value: dict[str, object]) -> None:
+        extra, problem = canonical_extra(value)
+        if problem is None:
+            kept.append(sample(len(kept), extra=extra))
+
+    collect()
+    async with db.begin() as uow:
+        await service.store(uow, kept)
+        assert await service.load_samples(uow, "dev-1", BASE, BASE + 10**12) == kept
