@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +16,8 @@ from typer.testing import CliRunner, Result
 
 from auto_insurance import __version__
 from auto_insurance.devicekit import replay
-from auto_insurance.entrypoints.cli import checks, drive, services
+from auto_insurance.entrypoints import api, scheduler, worker
+from auto_insurance.entrypoints.cli import checks, drive
 from auto_insurance.entrypoints.cli.checks import Patient, Verdict
 from auto_insurance.entrypoints.cli.main import app
 from auto_insurance.infra.config import load_settings
@@ -86,11 +86,13 @@ def test_a_single_process_needs_a_database(name: str) -> None:
 
 def test_a_process_gets_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(services, "import_module", lambda name: SimpleNamespace(run=lambda s: seen.append((name, s))))
+    for module in (api, worker, scheduler):
+        monkeypatch.setattr(module, "run", lambda s, name=module.__name__: seen.append((name, s)))
     env = {"DATABASE_URL": NOWHERE}
     assert call("worker", "--consumers", "3", env=env).exit_code == 0
     assert call("api", "--port", "8123", env=env).exit_code == 0
-    assert [name.rsplit(".")[-1] for name, _ in seen] == ["worker", "api"]
+    assert call("scheduler", env=env).exit_code == 0
+    assert [name.rsplit(".")[-1] for name, _ in seen] == ["worker", "api", "scheduler"]
     assert seen[0][1].kafka.num_consumers == 3
     assert seen[1][1].server.port == 8123
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,25 +21,33 @@ Consumers = Annotated[
 
 def api(host: Host = None, port: Port = None) -> None:
     """Run the [b]API[/b]: takes uploads, answers questions. Any number of instances may run."""
-    _run("api", settings_or_exit({"HOST": host, "PORT": port}))
+    settings = _checked("api", settings_or_exit({"HOST": host, "PORT": port}))
+    from auto_insurance.entrypoints import api as process  # noqa: PLC0415 - takes a second that --help need not wait for
+
+    process.run(settings)
 
 
 def worker(consumers: Consumers = None) -> None:
     """Run a [b]worker[/b]: stores events, finds trips, scores and prices. Any number of instances may run."""
-    _run("worker", settings_or_exit({"KAFKA_NUM_CONSUMERS": consumers}))
+    settings = _checked("worker", settings_or_exit({"KAFKA_NUM_CONSUMERS": consumers}))
+    from auto_insurance.entrypoints import worker as process  # noqa: PLC0415 - as above
+
+    process.run(settings)
 
 
 def scheduler() -> None:
     """Run the [b]scheduler[/b]: partitions, outbox, metrics of the business. Of several instances one leads."""
-    _run("scheduler", settings_or_exit())
+    settings = _checked("scheduler", settings_or_exit())
+    from auto_insurance.entrypoints import scheduler as process  # noqa: PLC0415 - as above
+
+    process.run(settings)
 
 
-def _run(name: str, settings: Settings) -> None:
+def _checked(name: str, settings: Settings) -> Settings:
     if settings.database.url is None:
         fail(
             f"DATABASE_URL is not set, and '{name}' starts no database of its own. Set it to a migrated PostgreSQL "
             "database, or run 'auto-insurance up', which brings its own.",
             2,
         )
-    # Loaded when needed: the API's modules take a second that --help need not wait for.
-    import_module(f"auto_insurance.entrypoints.{name}").run(settings)
+    return settings

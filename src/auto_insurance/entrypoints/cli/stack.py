@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from auto_insurance.infra.config import Settings
 
 CHILDREN = ("api", "worker", "scheduler")
+ADMIN_SECRET = "admin"  # noqa: S105 - the name of its file
 DRAIN_TIMEOUT_S = 20.0
 Report = Callable[[str], None]
 Beside = Callable[[asyncio.Event], Coroutine[object, object, None]]
@@ -65,6 +66,13 @@ class Stack:
         host = self.settings.server.host
         host = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
         return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.server.port}"
+
+    @property
+    def admin_password_file(self) -> Path | None:
+        """The file with the first administrator's password; None where it is not for us to make one."""
+        settings = self.settings
+        given = settings.login.admin_password is not None
+        return None if settings.demo_mode or settings.is_production or given else self.data.secret_file(ADMIN_SECRET)
 
     def open(self) -> None:
         """Take the data directory, end left-overs, start the engines, migrate. Raises ``EmbeddedError``."""
@@ -115,6 +123,10 @@ class Stack:
             env["JWT_SECRET_KEY"] = self.data.secret("jwt")
         return env
 
+    def _admin(self) -> dict[str, str]:
+        """What the API needs to make the first administrator; an existing one stays as it is."""
+        return {"ADMIN_PASSWORD": self.data.secret(ADMIN_SECRET)} if self.admin_password_file is not None else {}
+
     def _start_engines(self) -> None:
         if self.settings.database.url is None:
             self.report("starting PostgreSQL")
@@ -148,7 +160,7 @@ class Stack:
         return ChildSpec(
             name,
             self.argv_of(name),
-            env=self._env,
+            env=self._env | (self._admin() if name == "api" else {}),
             log_file=None if self.show_logs else self.log_of(name),
             ready=self._is_ready if name == "api" else None,
         )
@@ -178,6 +190,7 @@ class Stack:
                 base_url=self.base_url,
                 postgres_port=self.postgres.port if self.postgres else None,
                 valkey_port=self.valkey.port if self.valkey else None,
+                demo=self.settings.demo_mode,
                 children={name: mark(pid) for name, pid in pids.items()},
             )
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,13 +115,17 @@ def welcome(stack: Stack) -> Panel:
         text.append("\nDemo logins (all drivers and drives are simulated)\n", style="magenta")
         for user, password, what in DEMO_LOGINS:
             text.append(f"  {user:<12}").append(f"{password:<16}", style="bold").append(f"{what}\n", style="dim")
+    secret = stack.admin_password_file
+    if secret is not None:
+        text.append("\nFirst administrator (made where there was none)\n", style="magenta")
+        text.append(f"  {'admin':<12}").append("password in ", style="dim").append(f"{secret}\n", style="bold")
     text.append("\nCtrl-C stops everything; the data stay.")
     return Panel(text, title="Auto-Insurance-System is running", title_align="left", expand=False, border_style="green")
 
 
 async def _demo(stack: Stack, stop: asyncio.Event, *, tui: bool) -> None:
+    from auto_insurance.entrypoints.cli.demo import run_demo  # noqa: PLC0415 - slow to load, not for --help
     from auto_insurance.entrypoints.cli.live import Board  # noqa: PLC0415
 
-    run_demo = import_module("auto_insurance.entrypoints.cli.demo").run_demo
     with Board(console, tui=tui and console.is_terminal, title=f"{stack.base_url}  -  Ctrl-C stops") as board:
         await run_demo(stack.base_url, stack.data.path, stack.settings, stop, board)

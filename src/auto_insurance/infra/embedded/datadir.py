@@ -35,6 +35,7 @@ class RunInfo(msgspec.Struct, frozen=True, kw_only=True):
     base_url: str
     postgres_port: int | None = None
     valkey_port: int | None = None
+    demo: bool = False
     children: Mapping[str, ProcessMark] = {}
 
 
@@ -94,6 +95,13 @@ class DataDir:
     def secret(self, name: str) -> str:
         """Return a random secret that is made on first use and kept (0600)."""
         return keep_secret(self.secret_file(name))
+
+    def kept_secret(self, name: str) -> str | None:
+        """Return the secret ``name`` if it was made before and we may read it. Needs no lock."""
+        try:
+            return self.secret_file(name).read_text().strip() or None
+        except OSError:
+            return None
 
     def empty_metrics(self) -> Path:
         """Return the folder for the metrics of this run's processes, empty."""

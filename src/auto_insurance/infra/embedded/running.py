@@ -19,6 +19,8 @@ class Addresses:
     base_url: str
     database_url: str | None
     redis_url: str | None
+    demo: bool = False
+    """Whether the demo's people with their known passwords are there."""
 
 
 def find_running(data_dir: Path) -> Addresses | None:
@@ -37,7 +39,7 @@ def find_running(data_dir: Path) -> Addresses | None:
             redis = f"redis://:{secret}@127.0.0.1:{info.valkey_port}/0"
     except OSError:
         return None
-    return Addresses(info.base_url, database, redis)
+    return Addresses(info.base_url, database, redis, info.demo)
 
 
 def owner_lives(info: RunInfo) -> bool:
