@@ -47,9 +47,9 @@ class Staff:
         answer = await self._request("GET", f"/telematics/devices/{device_id}/health", missing_ok=True)
         return answer.get("driver_id")
 
-    async def create_driver(self, full_name: str, state: str, time_zone: str) -> str:
-        """Enrol a driver; return its id."""
-        body = {"full_name": full_name, "state": state, "time_zone": time_zone}
+    async def create_driver(self, full_name: str, state: str, time_zone: str, **more: Any) -> str:
+        """Enrol a driver, with ``more`` of what the API takes; return its id."""
+        body = {"full_name": full_name, "state": state, "time_zone": time_zone, **more}
         return str((await self._request("POST", "/drivers", json=body))["driver_id"])
 
     async def create_device(self, driver_id: str, device_id: str) -> str:

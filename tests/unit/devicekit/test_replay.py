@@ -118,7 +118,7 @@ async def test_every_row_has_its_end_and_a_second_replay_the_same_device(tmp_pat
     assert (drive.trips, drive.trip_miles) == (1, 1.25)
     assert drive.own_miles > 0
     assert drive.reasons == {"out_of_range": 1, "unreadable_row": 1}
-    assert [(p.line, p.message) for p in drive.refused][0] == (4, "too fast")
+    assert (drive.refused[0].line, drive.refused[0].message) == (4, "too fast")
     assert seen == [(2, 4), (4, 4)]
     assert (server.zones, set(server.modes)) == (["Etc/GMT+6"], {"import"})
     again = await replay(options(files), None, transport)
