@@ -1,6 +1,6 @@
 # Bare `make` prints this help. Everything runs in .venv; nothing is installed outside the checkout.
 .DEFAULT_GOAL := help
-SHELL := /bin/bash
+SHELL := /bin/bash -o pipefail
 PY ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
