@@ -28,7 +28,7 @@ from auto_insurance.infra.bus.backoff import wait_unless
 from auto_insurance.infra.bus.events import EventHandler
 from auto_insurance.infra.bus.handler import Handler
 from auto_insurance.infra.bus.health import ConsumerHealth, EventLogHealth
-from auto_insurance.infra.bus.postgres import PostgresLog
+from auto_insurance.infra.bus.postgres import PostgresLog, PostgresLogOptions
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.db.engine import EngineOptions, create_engine
 from auto_insurance.infra.db.metadata import metadata as _metadata
@@ -145,9 +145,18 @@ def build(settings: Settings, role: str) -> Container:
         redis = create_redis(
             settings.redis.url.get_secret_value(), settings.redis.max_connections, timeout_s=settings.redis.timeout_s
         )
-    container = Container(settings, Database(engine), PostgresLog(database_url(settings)), redis)
+    container = Container(
+        settings, Database(engine), PostgresLog(database_url(settings), _log_options(settings)), redis
+    )
     _compose(container)
     return container
+
+
+def _log_options(settings: Settings) -> PostgresLogOptions:
+    session_s = settings.kafka.session_timeout_s
+    return PostgresLogOptions(
+        session_timeout_s=session_s, heartbeat_s=session_s / 5, rebalance_s=min(2.0, session_s / 5)
+    )
 
 
 def _compose(container: Container) -> None:

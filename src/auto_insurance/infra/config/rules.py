@@ -16,6 +16,9 @@ def broken_rules(settings: Settings) -> Iterator[Problem]:
     """Yield what forbids these settings, one problem per variable."""
     if settings.event_log == "kafka" and not settings.kafka.bootstrap_servers:
         yield Problem("KAFKA_BOOTSTRAP_SERVERS", "is needed with EVENT_LOG=kafka: host:port of the brokers, by comma")
+    if settings.kafka.session_timeout_s <= settings.database.idle_in_transaction_timeout_s:
+        # A consumer frozen in its transaction must have lost that before its partitions go to another one.
+        yield Problem("KAFKA_SESSION_TIMEOUT_S", "must be above DB_IDLE_IN_TRANSACTION_TIMEOUT_S")
     yield from _addresses(settings)
     if settings.environment in {Environment.PRODUCTION, Environment.STAGING}:
         yield from _secrets(settings)

@@ -128,6 +128,13 @@ class KafkaSettings(_Group):
     num_consumers: int = setting(
         "KAFKA_NUM_CONSUMERS", 1, "Consumers of that group that one worker process runs.", ge=1, le=64
     )
+    session_timeout_s: float = setting(
+        "KAFKA_SESSION_TIMEOUT_S",
+        20.0,
+        "Seconds of silence after which a consumer's partitions go to others; above DB_IDLE_IN_TRANSACTION_TIMEOUT_S.",
+        ge=1,
+        le=300,
+    )
 
 
 class JwtSettings(_Group):

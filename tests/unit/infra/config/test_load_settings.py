@@ -144,6 +144,11 @@ def test_addresses_must_name_the_right_engine_and_are_not_shown(tmp_path: Path) 
     assert "hunter2" not in str(found)
 
 
+def test_a_frozen_consumer_loses_its_transaction_before_its_partitions(tmp_path: Path) -> None:
+    found = problems({"KAFKA_SESSION_TIMEOUT_S": "15", "DB_IDLE_IN_TRANSACTION_TIMEOUT_S": "15"}, tmp_path)
+    assert "above DB_IDLE_IN_TRANSACTION_TIMEOUT_S" in found["KAFKA_SESSION_TIMEOUT_S"]
+
+
 def test_a_wrong_environment_is_named(tmp_path: Path) -> None:
     assert "'prod' from environment" in problems({"ENVIRONMENT": "prod"}, tmp_path)["ENVIRONMENT"]
 

@@ -1,0 +1,296 @@
+"""A whole installation of real processes: a database, a folder and ports of its own, and no trace left of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import asyncpg
+import httpx
+import psutil
+
+from auto_insurance.contracts import topics
+from auto_insurance.infra.embedded.machine import free_port
+from auto_insurance.infra.embedded.process import child_argv, child_environment
+from auto_insurance.pricing import handlers as pricing_handlers
+from auto_insurance.risk import handlers as risk_handlers
+
+ADMIN_PASSWORD = "quiet-harbour-lantern-7"
+SECRET = "a-secret-for-tests-of-32-bytes-and-more"
+TELEMETRY_GROUP = "telematics-consumers-v2"
+LONG_AGO = "2000-01-01T00:00:00+00:00"
+_CONSUMED = (
+    (TELEMETRY_GROUP, topics.TELEMATICS_EVENTS),
+    (risk_handlers.GROUP, topics.TRIPS),
+    (pricing_handlers.GROUP, topics.RISK_SCORES),
+)
+_UNDONE = """
+SELECT (SELECT count(*) FROM outbox)
+     + (SELECT count(*) FROM device_trip_state WHERE silence_deadline IS NOT NULL)
+     + (SELECT coalesce(sum(h.next_offset - coalesce(o.next_offset, 0)), 0)
+        FROM unnest($1::text[], $2::text[]) AS g(group_name, topic)
+        JOIN log_topics t ON t.topic = g.topic
+        JOIN log_heads h ON h.topic_no = t.topic_no
+        LEFT JOIN consumer_offsets o
+          ON (o.group_name, o.topic, o.partition_no) = (g.group_name, g.topic, h.partition_no))
+"""
+"""What is still to do, seen in one snapshot: events to relay, trips that silence will end, unread records."""
+
+
+def wait_for(condition: Callable[[], object], what: str, within_s: float = 60.0, every_s: float = 0.1) -> None:
+    """Wait until ``condition`` holds. Raises ``AssertionError`` when it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {within_s:g} s: {what}"
+        time.sleep(every_s)
+
+
+def all_gone(processes: Sequence[psutil.Process], within_s: float = 20.0) -> bool:
+    """Return whether all processes end within some seconds."""
+    _, alive = psutil.wait_procs(processes, timeout=within_s)
+    return not [p for p in alive if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+@contextlib.contextmanager
+def scratch_folder(prefix: str) -> Iterator[Path]:
+    """A new folder that every user may pass through (engines of root run as another one), removed at the end."""
+    path = Path(tempfile.mkdtemp(prefix=prefix))
+    path.chmod(0o755)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class Service:
+    """One of our processes. It ends with the test process, whatever that dies of."""
+
+    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
+        self.name = name
+        number = len(list(folder.glob(f"{name}-*.log"))) + 1
+        self.log = folder / f"{name}-{number}.log"
+        with self.log.open("wb") as out:
+            self._process = subprocess.Popen(
+                child_argv([sys.executable, "-m", "auto_insurance", *argv], signal.SIGKILL),
+                cwd=folder,
+                env=child_environment(env),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+            )
+        self.pid = self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    @property
+    def said(self) -> str:
+        """The end of what it wrote."""
+        return self.log.read_text(errors="replace")[-4000:]
+
+    def family(self) -> list[psutil.Process]:
+        """Return it and all processes below it."""
+        me = psutil.Process(self.pid)
+        return [me, *me.children(recursive=True)]
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C in a terminal does: SIGINT to the whole group."""
+        os.killpg(self.pid, signal.SIGINT)
+
+    def kill(self) -> None:
+        """End it by SIGKILL."""
+        self._process.kill()
+        self._process.wait(20)
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for its end; return its code."""
+        return self._process.wait(timeout_s)
+
+    def stop(self, timeout_s: float = 30.0) -> int:
+        """End it by SIGTERM, and by SIGKILL when that does not help; return its code."""
+        if self.alive:
+            self._process.terminate()
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+
+class System:
+    """api, worker and scheduler on a migrated database. Use as a context manager; settings are environment names."""
+
+    def __init__(self, database_url: str, redis_url: str | None, folder: Path, **settings: str) -> None:
+        self.folder = folder
+        self.database_url = database_url
+        self.port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.port}"
+        self.services: list[Service] = []
+        self._env = {
+            "DATABASE_URL": database_url,
+            "HOST": "127.0.0.1",
+            "PORT": str(self.port),
+            "DATA_DIR": str(folder / "data"),
+            "ADMIN_PASSWORD": ADMIN_PASSWORD,
+            "JWT_SECRET_KEY": SECRET,
+            "TRIP_SETTLE_S": "1",
+            "DB_POOL_SIZE": "4",
+            "DB_IDLE_IN_TRANSACTION_TIMEOUT_S": "4",
+            "KAFKA_SESSION_TIMEOUT_S": "6",
+            **({"REDIS_URL": redis_url} if redis_url else {}),
+            **settings,
+        }
+        self.http = httpx.Client(base_url=f"{self.base_url}/api/v1", timeout=20.0, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.http.close()
+        for service in reversed(self.services):
+            if service.alive:
+                service.kill()
+
+    def start(self, *names: str) -> list[Service]:
+        """Start processes by name (api, worker, scheduler)."""
+        begun = []
+        for name in names:
+            env = self._env | {"METRICS_PORT": str(free_port())}
+            begun.append(Service(name, [name], env, self.folder))
+            self.services.append(begun[-1])
+        return begun
+
+    def start_all(self) -> Self:
+        """Start one of each, wait until the system is ready, and sign in as the administrator."""
+        self.start("api", "worker", "scheduler")
+        self.wait_ready()
+        self.sign_in()
+        return self
+
+    def of(self, name: str) -> list[Service]:
+        """Return the live processes of a name."""
+        return [service for service in self.services if service.name == name and service.alive]
+
+    def wait_ready(self, within_s: float = 90.0) -> None:
+        """Wait for 200 from ``/ready``."""
+        try:
+            wait_for(self.is_ready, "ready", within_s)
+        except AssertionError as error:
+            raise AssertionError("\n".join([str(error), *(f"{s.name}: {s.said}" for s in self.services)])) from error
+
+    def is_ready(self) -> bool:
+        """Whether ``/ready`` says 200."""
+        with contextlib.suppress(httpx.TransportError):
+            return httpx.get(f"{self.base_url}/ready", timeout=5.0, trust_env=False).status_code == 200
+        return False
+
+    def sign_in(self, username: str = "admin", password: str = ADMIN_PASSWORD) -> None:
+        """Sign ``http`` in; waits until the account is there."""
+        login = {"username": username, "password": password}
+        answer = self.http.post("/auth/login", json=login)
+        deadline = time.monotonic() + 60.0
+        while answer.status_code in {401, 503} and time.monotonic() < deadline:
+            time.sleep(0.5)
+            answer = self.http.post("/auth/login", json=login)
+        answer.raise_for_status()
+        self.http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+    def enrol(self, time_zone: str = "America/Chicago", state: str = "IL") -> str:
+        """Enrol a driver; return its id."""
+        answer = self.http.post("/drivers", json={"state": state, "time_zone": time_zone}).raise_for_status()
+        return str(answer.json()["driver_id"])
+
+    def device(self, driver_id: str, device_id: str, scopes: Sequence[str] = ("ingest", "import")) -> str:
+        """Give a driver a device that always was its own; return the key."""
+        body = {"device_id": device_id, "effective_from": LONG_AGO, "scopes": list(scopes)}
+        answer = self.http.post(f"/drivers/{driver_id}/devices", json=body).raise_for_status()
+        return str(answer.json()["key"])
+
+    def send(self, key: str, events: Sequence[Mapping[str, Any]], *, importing: bool = False) -> httpx.Response:
+        """Upload events as a device does; return the answer, whatever it is."""
+        params = {"mode": "import"} if importing else {}
+        headers = {"X-Device-Key": key}
+        return self.http.post("/telematics/events/batch", json={"events": events}, headers=headers, params=params)
+
+    def fetch(self, sql: str, *values: object) -> list[Any]:
+        """Return the rows of a query."""
+
+        async def run() -> list[Any]:
+            conn = await asyncpg.connect(self.database_url, timeout=10)
+            try:
+                return list(await conn.fetch(sql, *values))
+            finally:
+                await conn.close()
+
+        return asyncio.run(run())
+
+    def value(self, sql: str, *values: object) -> Any:
+        """Return the first column of the first row."""
+        return self.fetch(sql, *values)[0][0]
+
+    def undone(self) -> int:
+        """Return how much is still to do."""
+        groups, names = zip(*_CONSUMED, strict=True)
+        return int(self.value(_UNDONE, list(groups), list(names)))
+
+    def wait_settled(self, within_s: float = 90.0) -> None:
+        """Wait until all that was accepted is stored, cut into closed trips, scored and priced."""
+        wait_for(lambda: self.undone() == 0, "everything done", within_s, every_s=0.25)
+
+    def stored(self, devices: Sequence[str]) -> set[tuple[str, int, str]]:
+        """Return the keys of the stored events: device, microseconds, event id."""
+        rows = self.fetch(
+            "SELECT device_id, (extract(epoch FROM timestamp) * 1000000)::bigint, event_id FROM telematics_events "
+            "WHERE device_id = ANY($1)",
+            list(devices),
+        )
+        return {(row[0], row[1], row[2]) for row in rows}
+
+    def trips(self, devices: Sequence[str]) -> dict[str, list[tuple[str, bytes]]]:
+        """Return id and content hash of the completed trips of devices, in order of time."""
+        found: dict[str, list[tuple[str, bytes]]] = {device: [] for device in devices}
+        rows = self.fetch(
+            "SELECT device_id, trip_id, content_hash FROM trips WHERE status = 'completed' AND device_id = ANY($1) "
+            "ORDER BY device_id, start_time",
+            list(devices),
+        )
+        for row in rows:
+            found[row[0]].append((str(row[1]), bytes(row[2])))
+        return found
+
+    def contents(self, devices: Sequence[str]) -> dict[str, list[bytes]]:
+        """Return the content hashes of the completed trips of devices, in order of time."""
+        return {device: [content for _, content in trips] for device, trips in self.trips(devices).items()}
+
+    def assert_effects_once(self) -> None:
+        """Check that each trip event made one score and each score at most one premium, and nothing is dead."""
+        assert self.value("SELECT count(*) FROM dead_letters") == 0
+        handled = "SELECT count(*) FROM handled_events WHERE group_name = $1"
+        scores = self.value("SELECT count(*) FROM risk_scores WHERE reason LIKE 'trip.%'")
+        published = self.value(
+            "SELECT count(DISTINCT convert_from(value, 'UTF8')::jsonb ->> 'id') FROM log_records "
+            "WHERE topic_no = (SELECT topic_no FROM log_topics WHERE topic = $1)",
+            topics.TRIPS,
+        )
+        assert scores == published == self.value(handled, risk_handlers.GROUP)
+        all_scores = self.value("SELECT count(*) FROM risk_scores")
+        assert all_scores == self.value(handled, pricing_handlers.GROUP)
+        assert self.fetch("SELECT score_id FROM premiums GROUP BY score_id HAVING count(score_id) > 1") == []
+        unscored = (
+            "SELECT count(*) FROM trips t LEFT JOIN trip_scores s USING (trip_id) "
+            "WHERE t.status = 'completed' AND s.revision IS DISTINCT FROM t.revision"
+        )
+        assert self.value(unscored) == 0, "the score of each trip is that of its last revision"
