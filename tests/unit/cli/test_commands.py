@@ -2,43 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
 from auto_insurance import __version__
-from auto_insurance.devicekit import replay
 from auto_insurance.entrypoints import api, scheduler, worker
-from auto_insurance.entrypoints.cli import checks, drive
+from auto_insurance.entrypoints.cli import checks
 from auto_insurance.entrypoints.cli.checks import Patient, Verdict
-from auto_insurance.entrypoints.cli.main import app
 from auto_insurance.infra.config import load_settings
 from auto_insurance.infra.embedded.errors import EmbeddedError
 from auto_insurance.infra.embedded.machine import free_port
+from tests.unit.cli.conftest import call
 
-COMMANDS = ("up", "api", "worker", "scheduler", "migrate", "config", "doctor", "replay", "simulate", "version")
+COMMANDS = ("up", "api", "worker", "scheduler", "migrate", "config", "doctor", "replay", "simulate", "users", "version")
 NOWHERE = "postgresql://insurer:hidden-word@127.0.0.1:1/none"
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty current folder, and no settings from outside."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("DATABASE_URL", "REDIS_URL", "ENVIRONMENT"):
-        monkeypatch.delenv(name, raising=False)
-    return tmp_path
-
-
-def call(*argv: str, env: dict[str, str] | None = None) -> Result:
-    return CliRunner().invoke(app, argv, env={"COLUMNS": "200", "TERM": "dumb"} | (env or {}))
 
 
 def patient(**settings: Any) -> Patient:
@@ -50,7 +33,7 @@ def test_every_command_teaches(name: str) -> None:
     overview, own = call("--help"), call(name, "--help")
     assert own.exit_code == 0
     assert re.search(rf"│ {name}\b", overview.output)
-    assert name == "version" or "auto-insurance" in own.output, "an example is there"
+    assert name in {"version", "users"} or "auto-insurance" in own.output, "an example is there"
 
 
 def test_python_m_is_the_same_program() -> None:
@@ -103,56 +86,6 @@ def test_migrate_says_when_there_is_no_database_or_it_is_away() -> None:
     assert result.exit_code == 1
     assert "cannot be reached" in result.output
     assert "hidden-word" not in result.output
-
-
-def test_simulate_is_the_same_for_the_same_seed(folder: Path) -> None:
-    argv = ("simulate", "--drivers", "2", "--start", "2026-03-02", "--seed", "3", "--limit", "1200", "-o")
-    assert call(*argv, "one.jsonl").exit_code == 0
-    printed = call(*argv, "-")
-    lines = (folder / "one.jsonl").read_text().splitlines()
-    assert len(lines) == 1200
-    assert {"device_id", "timestamp"} <= set(json.loads(lines[0]))
-    assert lines[0] in printed.stdout
-    assert "1,200 simulated events" in printed.output
-    assert call(*argv, "no/such/folder.jsonl").exit_code == 1
-
-
-@pytest.mark.parametrize("complete", [True, False])
-def test_replay_hands_over_files_and_shows_the_report(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, complete: bool
-) -> None:
-    seen: list[Any] = []
-    drive_report = replay.DriveReport(
-        drive="monday",
-        device_id="D",
-        driver_id="DRV009",
-        rows=10,
-        accepted=8,
-        rejected=2,
-        stored=8,
-        trips=1,
-        trip_miles=3.25,
-        own_miles=3.26,
-        reasons=Counter({"timestamp_in_future": 2}),
-        refused=[],
-        left_out=0,
-    )
-
-    async def sent(options: replay.ReplayOptions, progress: replay.ProgressHook) -> replay.ReplayReport:
-        progress(10, 10)
-        seen.append(options)
-        return replay.ReplayReport([drive_report], complete, 1.5)
-
-    monkeypatch.setattr(replay, "replay", sent)
-    (folder / "a.csv").write_text("x")
-    (folder / "word").write_text("secret\n")
-    result = call("replay", "a.csv", "--password-file", "word", "--url", "http://h:1/", "--speed-up", "60")
-    assert result.exit_code == (0 if complete else 1), result.output
-    assert (seen[0].base_url, seen[0].password, seen[0].speed_up) == ("http://h:1", "secret", 60)
-    for part in ("monday", "3.250", "3.260", "timestamp_in_future x2", "8 accepted, 2 rejected, 8 stored"):
-        assert part in result.output
-    assert call("replay", "nothing.csv").exit_code == 2
-    assert drive.base_url(None) == "http://127.0.0.1:8000"
 
 
 def test_doctor_is_content_with_a_sound_installation(folder: Path) -> None:

@@ -39,7 +39,7 @@ def test_table_shows_figures_and_what_is_unknown() -> None:
     text = text_of(tui=True)
     for part in ("simulated fleet", "DRV001", "hurried commuter", "1,234.6", "71.2", "42%", "$131.90", "$120.00"):
         assert part in text
-    assert "events stored 12,345 | 321 events/s | lag 7 records | upload to stored 0.25 s" in text
+    assert "12,345 events stored | 321/s | lag 7 records | delay 0.25 s" in text
     assert "http://127.0.0.1:8000" in text
     unknown = next(line for line in text.splitlines() if "DRV002" in line)
     assert unknown.count("-") == 4
@@ -48,7 +48,7 @@ def test_table_shows_figures_and_what_is_unknown() -> None:
 def test_without_a_terminal_a_plain_line_now_and_then() -> None:
     lines = text_of(tui=False).splitlines()
     assert len(lines) == 1, "the second update comes too soon"
-    assert lines[0].startswith("simulated | events stored 12,345")
+    assert lines[0].startswith("simulated | 12,345 events stored")
     assert lines[0].endswith("2 drivers, 1 scored | 3 trips, 1,235 miles")
 
 
@@ -63,5 +63,5 @@ def test_unknown_counters_and_a_score_past_the_scale() -> None:
     out = io.StringIO()
     row = DriverRow(driver="D", style="s", status="x", score=101.0)
     Console(file=out, width=140).print(render([row], Counters()))
-    assert "lag - | upload to stored -" in out.getvalue()
+    assert "lag - | delay -" in out.getvalue()
     assert "101.0" in out.getvalue()

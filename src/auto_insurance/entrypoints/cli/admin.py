@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from auto_insurance import __version__
-from auto_insurance.entrypoints.cli.output import console, errors, fail, settings_or_exit
+from auto_insurance.entrypoints.cli.output import console, errors, fail, settings_or_exit, show
 
 if TYPE_CHECKING:
     from auto_insurance.infra.config import Settings
@@ -67,7 +67,7 @@ def config(
             table.add_row(Text(theme, style="dim italic"))
         source = Text(row.source, style="dim" if row.source.startswith("default") else "green")
         table.add_row(Text(row.name, style="cyan"), Text(row.value), source, Text(row.help, style="dim"))
-    console.print(table, soft_wrap=False)
+    show(table)
 
 
 def version() -> None:

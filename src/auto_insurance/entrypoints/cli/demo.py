@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 HISTORY = timedelta(days=5)
 SPEED_UP = 3600.0
 """Simulated seconds a second while the fleet catches up with the present."""
+UPLOAD_EVENTS = 60
+"""A minute of driving an upload, as a device at 1 Hz sends."""
 REFRESH_S = 2.0
 SAVE_S = 5.0
 START_TIMEOUT_S = 60.0
@@ -96,7 +98,9 @@ async def _drive(fleet: Any, state: DemoState, uploader: Uploader, start: dateti
         state.sent_until[device_id] = max(last, state.sent_until.get(device_id, last))
 
     resume = {device: at for device, at in state.sent_until.items() if at > start}
-    options = RunOptions(start=start, until=None, live=True, speed_up=SPEED_UP, resume=resume)
+    options = RunOptions(
+        start=start, until=None, live=True, speed_up=SPEED_UP, resume=resume, upload_events=UPLOAD_EVENTS
+    )
 
     def note(progress: Progress) -> None:
         log.debug("demo_progress", events=progress.events)
@@ -193,7 +197,7 @@ class Watch:
         return [
             DriverRow(
                 driver=f"{summary['driver_id']} {driver.name}",
-                style=driver.style,
+                style=driver.style.name,
                 status=self._status(device, summary),
                 trips=summary["total_trips"],
                 miles=summary["total_miles"],

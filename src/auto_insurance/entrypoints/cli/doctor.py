@@ -9,7 +9,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from auto_insurance.entrypoints.cli.output import EXIT_PROBLEM, console, errors, settings_or_exit
+from auto_insurance.entrypoints.cli.output import EXIT_PROBLEM, console, errors, settings_or_exit, show
 
 
 def doctor(
@@ -35,7 +35,7 @@ def doctor(
         table.add_row(verdict, Text(finding.name, style="bold"), Text(finding.found))
         if finding.remedy:
             table.add_row("", "", Text(f"-> {finding.remedy}", style="cyan"))
-    console.print(table, soft_wrap=False)
+    show(table)
     problems = sum(1 for finding in findings if finding.verdict is Verdict.BAD)
     if problems:
         console.print(Text(f"{problems} {'problem' if problems == 1 else 'problems'} found.", style="bold red"))

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from decimal import Decimal
 from types import TracebackType
 
+from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 PLAIN_INTERVAL_S = 10.0
+WIDE = 116
+"""Columns of a terminal that shows the whole table; a narrower one leaves out what matters least."""
+_LEAST = frozenset({"Style", "Confidence"})
 _SCORE_STYLES = ((20.0, "green"), (40.0, "cyan"), (60.0, "yellow"), (80.0, "dark_orange"), (100.0, "red"))
 _UNKNOWN = "-"
 
@@ -43,25 +47,21 @@ class Counters:
     end_to_end_s: float | None = None
 
 
-def render(rows: Sequence[DriverRow], counters: Counters, *, title: str = "", max_rows: int = 40) -> RenderableType:
-    """Return the table with its header; at most ``max_rows`` drivers, the rest counted below."""
-    table = Table(title="simulated fleet", title_justify="left", title_style="bold magenta", expand=False)
-    for name in ("Driver", "Style", "Status"):
-        table.add_column(name, no_wrap=True)
-    for name in ("Trips", "Miles", "Risk score", "Confidence", "Indicated", "Charged"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows[:max_rows]:
-        table.add_row(
-            Text(row.driver),
-            Text(row.style),
-            Text(row.status),
-            f"{row.trips:,}",
-            f"{row.miles:,.1f}",
-            _score(row.score),
-            _percent(row.confidence),
-            _money(row.premium_indicated),
-            _money(row.premium_charged),
-        )
+def render(
+    rows: Sequence[DriverRow], counters: Counters, *, title: str = "", max_rows: int = 40, width: int = 120
+) -> RenderableType:
+    """Return the table with its header, for a terminal of ``width`` columns.
+
+    At most ``max_rows`` drivers are shown, the rest is counted below.
+    """
+    table = Table(title="simulated fleet", title_justify="left", title_style="bold magenta", box=box.SIMPLE_HEAD)
+    wide = width >= WIDE
+    cells = [_cells(row, wide=wide) for row in rows[:max_rows]]
+    for name, right in _COLUMNS.items():
+        if wide or name not in _LEAST:
+            table.add_column(name, justify="right" if right else "left", no_wrap=True)
+    for cell in cells:
+        table.add_row(*(value for name, value in cell.items() if wide or name not in _LEAST))
     parts: list[RenderableType] = [Text(title, style="bold")] if title else []
     parts += [Text(summary(counters)), table]
     if len(rows) > max_rows:
@@ -69,13 +69,41 @@ def render(rows: Sequence[DriverRow], counters: Counters, *, title: str = "", ma
     return Group(*parts)
 
 
+_COLUMNS = {
+    "Driver": False,
+    "Style": False,
+    "Status": False,
+    "Trips": True,
+    "Miles": True,
+    "Risk": True,
+    "Confidence": True,
+    "Indicated": True,
+    "Charged": True,
+}
+"""The columns in their order, and whether they are flush right."""
+
+
+def _cells(row: DriverRow, *, wide: bool) -> dict[str, Text]:
+    return {
+        "Driver": Text(row.driver),
+        "Style": Text(row.style),
+        "Status": Text(row.status if wide else row.status.partition(",")[0]),
+        "Trips": Text(f"{row.trips:,}"),
+        "Miles": Text(f"{row.miles:,.1f}"),
+        "Risk": _score(row.score),
+        "Confidence": Text(_percent(row.confidence)),
+        "Indicated": Text(_money(row.premium_indicated)),
+        "Charged": Text(_money(row.premium_charged)),
+    }
+
+
 def summary(counters: Counters) -> str:
     """Return the header as one plain line."""
     lag = _UNKNOWN if counters.lag is None else f"{counters.lag:,} records"
     delay = _UNKNOWN if counters.end_to_end_s is None else f"{counters.end_to_end_s:.2f} s"
     return (
-        f"simulated | events stored {counters.events_stored:,} | {counters.events_per_second:,.0f} events/s | "
-        f"lag {lag} | upload to stored {delay}"
+        f"simulated | {counters.events_stored:,} events stored | {counters.events_per_second:,.0f}/s | "
+        f"lag {lag} | delay {delay}"
     )
 
 
@@ -93,6 +121,7 @@ class Board:
 
     def __enter__(self) -> Board:
         if self._live is not None:
+            self._live.update(Text("The simulated fleet gets ready ...", style="magenta"))
             self._live.start()
         return self
 
@@ -107,7 +136,7 @@ class Board:
         if self._live is not None:
             # Header, title and frame take some lines; a table taller than the screen would flicker.
             room = max(3, self._console.height - 8)
-            self._live.update(render(rows, counters, title=self._title, max_rows=room))
+            self._live.update(render(rows, counters, title=self._title, max_rows=room, width=self._console.width))
             return
         now = time.monotonic()
         if now - self._printed_at >= self._interval_s:

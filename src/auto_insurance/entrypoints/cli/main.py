@@ -2,23 +2,73 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+
 import typer
 
 from auto_insurance.entrypoints.cli.admin import config, migrate, version
 from auto_insurance.entrypoints.cli.doctor import doctor
-from auto_insurance.entrypoints.cli.drive import replay, simulate
+from auto_insurance.entrypoints.cli.drive import replay
 from auto_insurance.entrypoints.cli.services import api, scheduler, worker
+from auto_insurance.entrypoints.cli.simulation import simulate
 from auto_insurance.entrypoints.cli.up import up
+from auto_insurance.entrypoints.cli.users import create_admin
 
 _START = "Run it"
 _DRIVE = "Send it drives"
 _CARE = "Look after it"
 _PARTS = "Run its parts one by one"
 
+Command = Callable[..., None]
+_COMMANDS: tuple[tuple[str, Command, tuple[str, ...]], ...] = (
+    (
+        _START,
+        up,
+        (
+            "auto-insurance up --demo",
+            "auto-insurance up --port 9000 --data-dir /var/lib/auto-insurance",
+            "DATABASE_URL=postgresql://me:secret@db/insurance auto-insurance up",
+        ),
+    ),
+    (
+        _DRIVE,
+        replay,
+        (
+            "auto-insurance replay drives.parquet",
+            "auto-insurance replay monday.gpx tuesday.csv --speed-up 60",
+            "auto-insurance replay drives.parquet --url https://insurer.example --password-file staff.txt",
+        ),
+    ),
+    (
+        _DRIVE,
+        simulate,
+        (
+            "auto-insurance simulate --drivers 50 --days 3",
+            "auto-insurance simulate --live --style aggressive=0.5 --style calm=0.5",
+            "auto-insurance simulate --steady 200 --days 0.01 --duplicates 0.05 --late 0.05",
+            "auto-insurance simulate --seed 7 -o - | head",
+        ),
+    ),
+    (_CARE, doctor, ("auto-insurance doctor", "auto-insurance doctor --data-dir /srv/ai")),
+    (_CARE, migrate, ("auto-insurance migrate", "auto-insurance migrate --check || echo stale")),
+    (_CARE, config, ("auto-insurance config", "DB_POOL_SIZE=5 auto-insurance config --changed")),
+    (_CARE, version, ()),
+    (_PARTS, api, ("auto-insurance api --port 8001",)),
+    (_PARTS, worker, ("auto-insurance worker --consumers 4",)),
+    (_PARTS, scheduler, ("auto-insurance scheduler",)),
+)
 
-def _examples(*lines: str) -> str:
+
+def _examples(*lines: str) -> str | None:
     # One paragraph per line: the help's layout joins the lines of a paragraph.
-    return "\n\n".join(["[b]Examples[/b]", *(f"  [cyan]{line}[/cyan]" for line in lines)])
+    return "\n\n".join(["[b]Examples[/b]", *(f"  [cyan]{line}[/cyan]" for line in lines)]) if lines else None
+
+
+def _about(function: Command) -> str:
+    # Paragraphs of one line each: the help's layout keeps the line breaks of all but the first one.
+    paragraphs = inspect.cleandoc(function.__doc__ or "").split("\n\n")
+    return "\n\n".join(paragraph.replace("\n", " ") for paragraph in paragraphs)
 
 
 def build_app() -> typer.Typer:
@@ -36,45 +86,26 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,  # boxes do not belong into log files, nor values of variables
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    command = app.command
-    command(
-        rich_help_panel=_START,
-        epilog=_examples(
-            "auto-insurance up --demo",
-            "auto-insurance up --port 9000 --data-dir /var/lib/auto-insurance",
-            "DATABASE_URL=postgresql://me:secret@db/insurance auto-insurance up",
-        ),
-    )(up)
-    command(
-        rich_help_panel=_DRIVE,
-        epilog=_examples(
-            "auto-insurance replay drives.parquet",
-            "auto-insurance replay monday.gpx tuesday.csv --speed-up 60",
-        ),
-    )(replay)
-    command(
-        rich_help_panel=_DRIVE,
-        epilog=_examples(
-            "auto-insurance simulate --drivers 50 --days 3 -o drives.jsonl",
-            "auto-insurance simulate --seed 7 -o - | head",
-        ),
-    )(simulate)
-    command(
-        rich_help_panel=_CARE, epilog=_examples("auto-insurance doctor", "auto-insurance doctor --data-dir /srv/ai")
-    )(doctor)
-    command(
-        rich_help_panel=_CARE,
-        epilog=_examples("auto-insurance migrate", "auto-insurance migrate --check || echo stale"),
-    )(migrate)
-    command(
-        rich_help_panel=_CARE,
-        epilog=_examples("auto-insurance config", "DB_POOL_SIZE=5 auto-insurance config --changed"),
-    )(config)
-    command(rich_help_panel=_CARE)(version)
-    command(rich_help_panel=_PARTS, epilog=_examples("auto-insurance api --port 8001"))(api)
-    command(rich_help_panel=_PARTS, epilog=_examples("auto-insurance worker --consumers 4"))(worker)
-    command(rich_help_panel=_PARTS, epilog=_examples("auto-insurance scheduler"))(scheduler)
+    for panel, function, examples in _COMMANDS:
+        app.command(help=_about(function), rich_help_panel=panel, epilog=_examples(*examples))(function)
+    app.add_typer(_users(), rich_help_panel=_CARE)
     return app
+
+
+def _users() -> typer.Typer:
+    users = typer.Typer(
+        name="users",
+        help="People who may sign in.",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+    )
+    users.callback()(lambda: None)  # one command alone would take the group's place
+    examples = _examples(
+        "auto-insurance users create-admin ada", "auto-insurance users create-admin ada --password-file -"
+    )
+    users.command("create-admin", help=_about(create_admin), epilog=examples)(create_admin)
+    return users
 
 
 app = build_app()

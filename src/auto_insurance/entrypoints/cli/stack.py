@@ -63,9 +63,7 @@ class Stack:
     @property
     def base_url(self) -> str:
         """Where a program on this machine reaches the API."""
-        host = self.settings.server.host
-        host = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
-        return f"http://{f'[{host}]' if ':' in host else host}:{self.settings.server.port}"
+        return own_url(self.settings)
 
     @property
     def admin_password_file(self) -> Path | None:
@@ -197,6 +195,13 @@ class Stack:
 
     def _forget_gauges(self, pid: int) -> None:
         multiprocess.mark_process_dead(pid, str(self.data.metrics))  # type: ignore[no-untyped-call]
+
+
+def own_url(settings: Settings) -> str:
+    """Return where a program on this machine reaches an API with these settings."""
+    host = settings.server.host
+    host = "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104 - compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.server.port}"
 
 
 async def answers(url: str) -> bool:
