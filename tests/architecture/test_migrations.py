@@ -6,7 +6,6 @@ import asyncio
 import re
 
 from auto_insurance.bootstrap import metadata
-
 from auto_insurance.infra.db import migrate
 
 
@@ -15,7 +14,7 @@ async def test_models_equal_migrations(database_url: str) -> None:
 
 
 def test_every_migration_limits_its_waits() -> None:
-    for path in sorted((migrate.SCRIPTS / "versions").glob("*.py")):
+    for path in sorted((migrate.SCRIPTS / "versions").glob("0*.py")):
         source = path.read_text()
         for function in ("upgrade", "downgrade"):
             body = source.split(f"def {function}()", 1)[1].split("\ndef ", 1)[0]

@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from starlette.types import StatefulLifespan
 
 from auto_insurance import __version__, bootstrap
 from auto_insurance.bootstrap import Container
@@ -19,6 +20,7 @@ from auto_insurance.identity.deps import PUBLIC
 from auto_insurance.infra import metrics
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.http.app import AppOptions, AppState, attach_state, create_app
+from auto_insurance.infra.http.bodies import BodyLimits
 from auto_insurance.infra.http.routes import declared_routes
 from auto_insurance.telematics.service import ContactBook
 
@@ -36,8 +38,7 @@ def make_app(container: Container) -> FastAPI:
         yield {}
         container.lifecycle.drain()
 
-    options = AppOptions(version=__version__, limits=bootstrap.body_limits(container.settings))
-    app = create_app(options, bootstrap.routers(), public=[PUBLIC], lifespan=lifespan)
+    app = bare_app(bootstrap.body_limits(container.settings), lifespan)
     state = AppState(
         container.database,
         services=container.services,
@@ -47,6 +48,13 @@ def make_app(container: Container) -> FastAPI:
     )
     attach_state(app, state)
     metrics.init_series(bootstrap.series_plan(container.settings, declared_routes(app)))
+    return app
+
+
+def bare_app(limits: BodyLimits | None = None, lifespan: StatefulLifespan[FastAPI] | None = None) -> FastAPI:
+    """Return the application with all its routes but nothing behind them: enough to describe it."""
+    options = AppOptions(version=__version__, limits=limits or BodyLimits())
+    app = create_app(options, bootstrap.routers(), public=[PUBLIC], lifespan=lifespan)
 
     @app.get("/", include_in_schema=False, dependencies=[PUBLIC])
     def index() -> RedirectResponse:

@@ -92,8 +92,13 @@ def _route_standard_library(handler: logging.Handler, level: str) -> None:
         library.propagate = True
     # Our own access line tells more, and without the query.
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)  # noqa: TID251
-    for name in ("httpx", "httpcore", "asyncio"):
+    # An engine with DB_ECHO on logs its statements whatever the level; every other one tells of its pool's end only.
+    for name in ("httpx", "httpcore", "asyncio", "sqlalchemy"):
         logging.getLogger(name).setLevel(logging.WARNING)  # noqa: TID251
+    echoed = logging.getLogger("sqlalchemy.engine.Engine")  # noqa: TID251
+    if not echoed.handlers:
+        # Without one it adds its own, and each statement shows twice.
+        echoed.addHandler(logging.NullHandler())
 
 
 def _to_json(event: Any, **_: Any) -> str:

@@ -14,7 +14,9 @@ from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.pagination import Page, PageParams
 from auto_insurance.portal.queries import TripFilter
 from auto_insurance.portal.schemas import (
+    AlertItem,
     DriverSummary,
+    RiskFactors,
     TripDetail,
     TripItem,
     TripRiskLevel,
@@ -82,7 +84,9 @@ async def trips_summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver
 
 
 @router.get("/drivers/{driver_id}/statistics", summary="Rates of a period", responses=ERRORS)
-@router.get("/drivers/{driver_id}/trips/statistics", include_in_schema=False)
+@router.get(
+    "/drivers/{driver_id}/trips/statistics", include_in_schema=False, summary="Rates of a period", responses=ERRORS
+)
 async def statistics(
     uow: ReadTx,
     portal: Portal,
@@ -97,6 +101,25 @@ async def statistics(
 async def summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> DriverSummary:
     """Give score, premium and recent driving at a glance."""
     return await portal.summary(uow, driver_id)
+
+
+@router.get("/drivers/{driver_id}/alerts", summary="Crashes and severe events", responses=ERRORS)
+async def alerts(
+    uow: ReadTx,
+    portal: Portal,
+    driver_id: AccessibleDriver,
+    page: PageParams,
+    days: Annotated[int, Query(ge=1, le=3660, description="Days back from now.")] = 30,
+) -> Page[AlertItem]:
+    """List what was grave on the last days' trips, newest first."""
+    items, total = await portal.alerts(uow, driver_id, days, page=page.page, page_size=page.page_size)
+    return Page[AlertItem].of(items, total, page)
+
+
+@router.get("/drivers/{driver_id}/risk-factors", summary="What moves the risk score", responses=ERRORS)
+async def risk_factors(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> RiskFactors:
+    """Give the factors behind the newest score, the strongest first."""
+    return await portal.risk_factors(uow, driver_id)
 
 
 @router.get("/drivers/{driver_id}/trips/{trip_id}", summary="One trip with its path", responses=ERRORS)

@@ -12,7 +12,7 @@ from sqlalchemy import Row, Select, String, and_, cast, false, func, select
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.risk.models import trip_scores
-from auto_insurance.trips.models import trips
+from auto_insurance.trips.models import trip_events, trips
 
 VISIBLE = ("in_progress", "completed")
 _SUMMED = (
@@ -97,6 +97,28 @@ async def get_trip(uow: UnitOfWork, driver_id: str, trip_id: UUID) -> Mapping[st
     query = _where(_listing(), TripFilter(driver_id=driver_id)).where(trips.c.trip_id == trip_id)
     row = (await uow.conn.execute(query)).one_or_none()
     return None if row is None else row._mapping
+
+
+async def list_alerts(
+    uow: UnitOfWork, driver_id: str, *, since: datetime, page: int, page_size: int
+) -> tuple[list[Mapping[str, Any]], int]:
+    """Return a page of crashes and severe events since then, newest first, and how many there are."""
+    grave = (trip_events.c.severity == "severe") | (trip_events.c.kind == "crash")
+    joined = trip_events.join(trips, trips.c.trip_id == trip_events.c.trip_id)
+    own = and_(
+        trips.c.driver_id == driver_id,
+        trips.c.status.in_(VISIBLE),
+        # A trip holds its events: one that ended before can't have one, and the index is on trips.
+        func.coalesce(trips.c.end_time, func.now()) >= since,
+        trip_events.c.started_at >= since,
+        grave,
+    )
+    total = (await uow.conn.execute(select(func.count()).select_from(joined).where(own))).scalar_one()
+    query = select(trip_events).select_from(joined).where(own)
+    query = query.order_by(trip_events.c.started_at.desc(), trip_events.c.trip_id, trip_events.c.seq)
+    rows = await uow.conn.execute(query.limit(page_size).offset((page - 1) * page_size))
+    found: list[Mapping[str, Any]] = [row._mapping for row in rows]
+    return found, total
 
 
 async def trip_totals(

@@ -78,6 +78,12 @@ class TripEventItem(BaseModel):
     asserted: bool = Field(description="True: the device said so. False: the server found it in the samples.")
 
 
+class AlertItem(TripEventItem):
+    """A crash or a severe event, with the trip that it happened on."""
+
+    trip_id: UUID
+
+
 class PriceEffect(BaseModel):
     """What this trip does to the indicated premium."""
 
@@ -172,3 +178,26 @@ class DriverSummary(BaseModel):
     avg_trip_score_last_30_days: float | None
     last_trip_at: datetime | None
     trips_in_progress: int
+
+
+class RiskFactor(BaseModel):
+    """What one behaviour does to the expected claim frequency."""
+
+    code: str
+    title: str
+    value: float | None = Field(description="Null: not observed.")
+    typical: float = Field(description="Mean of the reference population.")
+    unit: str
+    effect_pct: float = Field(description="Change of the expected frequency against the typical value, in percent.")
+    direction: str = Field(description="raises, lowers, typical or unknown.")
+    recommendation: str | None
+
+
+class RiskFactors(BaseModel):
+    """The factors behind a driver's newest score, the strongest first."""
+
+    driver_id: str
+    risk_score: float | None = Field(description="Null before the first score.")
+    model_version: str | None
+    calculated_at: datetime | None
+    factors: list[RiskFactor]

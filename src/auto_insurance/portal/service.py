@@ -13,8 +13,10 @@ from auto_insurance.portal import queries, views
 from auto_insurance.portal.errors import BadPeriod, TripNotFound
 from auto_insurance.portal.queries import TripFilter
 from auto_insurance.portal.schemas import (
+    AlertItem,
     DriverSummary,
     PriceEffect,
+    RiskFactors,
     TripDetail,
     TripItem,
     TripsSummary,
@@ -152,6 +154,23 @@ class PortalService:
             last_trip_at=ever.last_end,
             trips_in_progress=ever.in_progress,
         )
+
+    async def alerts(
+        self, uow: UnitOfWork, driver_id: str, days: int, *, page: int, page_size: int
+    ) -> tuple[Sequence[AlertItem], int]:
+        """Return a page of the crashes and severe events of the last ``days``, newest first, and their number.
+
+        Raises what ``DriverService.facts`` raises.
+        """
+        await self._drivers.facts(uow, driver_id)
+        since = clock.now() - timedelta(days=days)
+        rows, total = await queries.list_alerts(uow, driver_id, since=since, page=page, page_size=page_size)
+        return [views.alert_item(row) for row in rows], total
+
+    async def risk_factors(self, uow: UnitOfWork, driver_id: str) -> RiskFactors:
+        """Return what moved the driver's newest score. Raises what ``DriverService.facts`` raises."""
+        await self._drivers.facts(uow, driver_id)
+        return views.risk_factors(driver_id, await self._risk.latest(uow, driver_id))
 
     async def _price_effect(self, uow: UnitOfWork, driver_id: str, trip_id: UUID) -> PriceEffect | None:
         """Compare the indicated premium with one without the trip; None while the trip does not count."""

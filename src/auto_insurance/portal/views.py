@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from auto_insurance.portal.schemas import LineString, Place, TripEventItem, TripItem
+from auto_insurance.portal.schemas import AlertItem, LineString, Place, RiskFactor, RiskFactors, TripEventItem, TripItem
+from auto_insurance.risk.schemas import RiskScore
 from auto_insurance.telematics.schemas import PathPoint, Quality
 from auto_insurance.trips.schemas import TripEvent
 
@@ -38,18 +39,42 @@ def item_fields(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def event_item(event: TripEvent) -> TripEventItem:
     """Return something that happened on a trip."""
+    return TripEventItem(**_event_fields(event))
+
+
+def alert_item(row: Mapping[str, Any]) -> AlertItem:
+    """Return a grave event with its trip."""
+    event = TripEvent(**{name: row[name] for name in TripEvent.__struct_fields__})
+    return AlertItem(trip_id=row["trip_id"], **_event_fields(event))
+
+
+def _event_fields(event: TripEvent) -> dict[str, Any]:
     place = None
     if event.latitude is not None and event.longitude is not None:
         place = Place(latitude=event.latitude, longitude=event.longitude)
-    return TripEventItem(
-        kind=event.kind,
-        severity=event.severity,
-        started_at=event.started_at,
-        duration_s=round(event.duration_s, 2),
-        peak=None if event.peak is None else round(event.peak, 2),
-        speed_mph=None if event.speed_mph is None else round(event.speed_mph, 1),
-        place=place,
-        asserted=event.asserted,
+    return {
+        "kind": event.kind,
+        "severity": event.severity,
+        "started_at": event.started_at,
+        "duration_s": round(event.duration_s, 2),
+        "peak": None if event.peak is None else round(event.peak, 2),
+        "speed_mph": None if event.speed_mph is None else round(event.speed_mph, 1),
+        "place": place,
+        "asserted": event.asserted,
+    }
+
+
+def risk_factors(driver_id: str, score: RiskScore | None) -> RiskFactors:
+    """Return what moved a score, the strongest first."""
+    if score is None:
+        return RiskFactors(driver_id=driver_id, risk_score=None, model_version=None, calculated_at=None, factors=[])
+    strongest_first = sorted(score.contributions, key=lambda reason: -abs(reason.log_effect))
+    return RiskFactors(
+        driver_id=driver_id,
+        risk_score=score.risk_score,
+        model_version=score.model_version,
+        calculated_at=score.calculated_at,
+        factors=[RiskFactor.model_validate(reason, from_attributes=True) for reason in strongest_first],
     )
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import structlog
+from sqlalchemy import create_engine, text
 
 from auto_insurance.infra.logging import configure_logging, redact
 
@@ -138,3 +139,14 @@ def test_bytes_deep_and_long_values_are_cut() -> None:
     assert out["body"] == "<3 bytes>"
     assert "..." in str(out["deep"])
     assert len(out["text"]) < 9000
+
+
+def test_the_pools_end_is_not_told_but_echoed_statements_are_once(lines: io.StringIO) -> None:
+    logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool").info("Pool disposed.")
+    logging.getLogger("sqlalchemy.pool.impl.AsyncAdaptedQueuePool").warning("a connection was lost")
+    assert [line["event"] for line in read(lines)] == ["a connection was lost"]
+    engine = create_engine("sqlite://", echo=True, hide_parameters=True)
+    with engine.connect() as conn:
+        conn.execute(text("SELECT 1"))
+    engine.dispose()
+    assert [line["event"] for line in read(lines)].count("SELECT 1") == 1
