@@ -51,7 +51,7 @@ class ServerSettings(_Group):
         "HTTP_MAX_BODY_BYTES", MIB, "Largest body of an ordinary request, unpacked.", ge=1024, le=64 * MIB
     )
     max_batch_bytes: int = setting(
-        "HTTP_MAX_BATCH_BYTES", 8 * MIB, "Largest batch of driving events, unpacked.", ge=1024, le=64 * MIB
+        "HTTP_MAX_BATCH_BYTES", 16 * MIB, "Largest batch of driving events, unpacked.", ge=1024, le=64 * MIB
     )
     max_import_bytes: int = setting(
         "HTTP_MAX_IMPORT_BYTES", 64 * MIB, "Largest file of recorded drives, unpacked.", ge=1024, le=1024 * MIB
