@@ -16,15 +16,16 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from auto_insurance.entrypoints.cli.schema import revisions
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.embedded import machine
-from auto_insurance.infra.embedded.datadir import group_or_world_access
+from auto_insurance.infra.embedded.datadir import DataDir, group_or_world_access
 from auto_insurance.infra.embedded.errors import EmbeddedError
-from auto_insurance.infra.embedded.postgres import binaries
+from auto_insurance.infra.embedded.postgres import binaries, damage
 from auto_insurance.infra.embedded.running import Addresses
 from auto_insurance.infra.embedded.valkey import binary
 from auto_insurance.kernel import clock
@@ -108,6 +109,12 @@ def data_directory(patient: Patient) -> Finding:
             f"no permission to write in {existing}",
             f"Choose another one with --data-dir, or: sudo chown -R $(id -u) {existing}",
         )
+    try:
+        wrong = _damage(folder, engines=patient.settings.database.url is None)
+    except PermissionError as error:
+        wrong = f"no permission for {error.filename}"
+    if wrong is not None:
+        return Finding("Data directory", Verdict.BAD, wrong, f"Mend {folder} as said, or choose another --data-dir.")
     loose = [path for path in (folder / "secrets").glob("*") if group_or_world_access(path)]
     if loose:
         return Finding(
@@ -115,6 +122,11 @@ def data_directory(patient: Patient) -> Finding:
         )
     state = "in use by a running 'up'" if patient.running else "ready" if folder.exists() else "made at first start"
     return Finding("Data directory", Verdict.OK, f"{folder} ({state})")
+
+
+def _damage(folder: Path, *, engines: bool) -> str | None:
+    data = DataDir(folder)
+    return data.damage() or (damage(data.postgres, data.secret_file("postgres")) if engines else None)
 
 
 def _writable(folder: Path) -> bool:
@@ -154,6 +166,25 @@ def port(patient: Patient) -> Finding:
             f"See who has it with: ss -ltnp 'sport = :{server.port}'  - or choose another one with --port.",
         )
     return Finding("Port", Verdict.OK, f"{server.host}:{server.port} is free")
+
+
+def service(patient: Patient) -> Finding:
+    """Does the running ``up`` answer, and what does it say of itself?"""
+    if patient.running is None:
+        return Finding("Service", Verdict.OK, "not running now ('auto-insurance up' starts it)")
+    url, logs = f"{patient.running.base_url}/health", patient.settings.data_dir.absolute() / "logs"
+    remedy = f"See the logs in {logs}; Ctrl-C and a new start of 'up' are safe."
+    try:
+        said = httpx.get(url, timeout=10.0, trust_env=False).json()
+        parts = {name: str(check["status"]) for name, check in said["checks"].items()}
+        status = str(said["status"])
+    except (httpx.HTTPError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Finding("Service", Verdict.BAD, f"no health from {url} ({type(error).__name__})", remedy)
+    unwell = ", ".join(f"{name} is {part}" for name, part in parts.items() if part != "healthy")
+    if status != "healthy":
+        verdict = Verdict.BAD if status == "unhealthy" else Verdict.WARN
+        return Finding("Service", verdict, f"{status}: {unwell or 'no reason given'}", remedy)
+    return Finding("Service", Verdict.OK, f"healthy: {', '.join(parts)}")
 
 
 def settings(patient: Patient) -> Finding:
@@ -239,6 +270,7 @@ CHECKS: tuple[Check, ...] = (
     disk,
     memory,
     port,
+    service,
     database,
     redis,
     event_log,

