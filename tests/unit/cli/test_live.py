@@ -65,3 +65,26 @@ def test_unknown_counters_and_a_score_past_the_scale() -> None:
     Console(file=out, width=140).print(render([row], Counters()))
     assert "lag - | delay -" in out.getvalue()
     assert "101.0" in out.getvalue()
+
+
+def test_what_matters_most_fits_80_columns() -> None:
+    out = io.StringIO()
+    row = DriverRow(
+        driver="DRV003 Carla Castillo",
+        style="night_shift",
+        status="driving, Mon 08:12",
+        trips=1234,
+        miles=12345.6,
+        score=100.0,
+        confidence=0.5,
+        premium_indicated=Decimal("1234.56"),
+        premium_charged=Decimal("1234.56"),
+    )
+    counters = Counters(events_stored=123_456, events_per_second=1234, lag=1234, end_to_end_s=0.25)
+    Console(file=out, width=80).print(render([row], counters, title="http://127.0.0.1:8000", width=80))
+    text = out.getvalue()
+    for part in ("DRV003 Carla Castillo", "driving", "1,234", "12,345.6", "100.0", "$1,234.56", "simulated"):
+        assert part in text
+    assert "night_shift" not in text
+    assert "\u2026" not in text, "nothing is cut off"
+    assert all(len(line) <= 80 for line in text.splitlines())

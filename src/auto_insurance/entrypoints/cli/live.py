@@ -54,7 +54,15 @@ def render(
 
     At most ``max_rows`` drivers are shown, the rest is counted below.
     """
-    table = Table(title="simulated fleet", title_justify="left", title_style="bold magenta", box=box.SIMPLE_HEAD)
+    table = Table(
+        title="simulated fleet",
+        title_justify="left",
+        title_style="bold magenta",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        collapse_padding=True,
+    )
     wide = width >= WIDE
     cells = [_cells(row, wide=wide) for row in rows[:max_rows]]
     for name, right in _COLUMNS.items():

@@ -203,7 +203,6 @@ class EmbeddedPostgres(Engine):
         }
 
 
-@cache
 def damage(data_dir: Path, password_file: Path) -> str | None:
     """Return why a server can't start on this directory and how to mend it; None if nothing is known to be wrong."""
     version = data_dir / "PG_VERSION"
@@ -225,6 +224,7 @@ def damage(data_dir: Path, password_file: Path) -> str | None:
     return None
 
 
+@cache
 def _major() -> str:
     said = subprocess.run([str(binaries() / "postgres"), "--version"], capture_output=True, check=True, timeout=20)
     return said.stdout.decode().split()[-1].split(".")[0]
