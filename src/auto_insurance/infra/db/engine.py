@@ -27,6 +27,10 @@ class EngineOptions:
     application_name: str = "auto-insurance"
 
 
+DRIVER_GRACE_S = 2.0
+"""How much later than the server the driver gives a statement up."""
+
+
 def async_url(url: str) -> str:
     """Return the URL with the asyncpg driver, whatever driver of PostgreSQL it names. Raises ``ValueError``."""
     parsed = make_url(url)
@@ -50,6 +54,8 @@ def create_engine(options: EngineOptions) -> AsyncEngine:
         echo=options.echo,
         connect_args={
             "timeout": options.connect_timeout_s,
+            # Ours, for a server that stands still and ends no statement by itself.
+            "command_timeout": options.statement_timeout_ms / 1000 + DRIVER_GRACE_S,
             "server_settings": {
                 "application_name": options.application_name,
                 "statement_timeout": str(options.statement_timeout_ms),
