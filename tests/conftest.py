@@ -16,6 +16,7 @@ from auto_insurance.infra.db import migrate
 from auto_insurance.infra.db.engine import EngineOptions, create_engine
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.embedded.postgres import EmbeddedPostgres
+from tests.support.kafka import KafkaBroker, running_broker
 
 SHARED_DATA = Path(os.environ.get("AUTO_INSURANCE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
 _numbers = itertools.count(1)
@@ -42,6 +43,12 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
     finally:
         server.stop()
         shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaBroker]:
+    """A real Kafka broker; one per test process that needs it."""
+    yield from running_broker(tmp_path_factory.mktemp("kafka"))
 
 
 def _make_template(server: EmbeddedPostgres) -> None:

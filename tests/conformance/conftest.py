@@ -18,6 +18,7 @@ from auto_insurance.infra.bus.runner import Runner, RunnerOptions
 from auto_insurance.infra.db.uow import Database
 from tests.conformance.effects import CREATE, Effects
 from tests.conformance.engines import NAMES, SPECS, Engine, engine_at
+from tests.support.kafka import KafkaBroker
 
 ROOT = Path(__file__).parents[2]
 Spawn = Callable[..., "subprocess.Popen[bytes]"]
@@ -25,8 +26,13 @@ Spawn = Callable[..., "subprocess.Popen[bytes]"]
 
 @pytest.fixture(params=NAMES)
 def engine(request: pytest.FixtureRequest, database_url: str) -> Engine:
-    """The engine under test."""
-    return engine_at(request.param, database_url)
+    """The engine under test; a broker that tests share is cleared first."""
+    address = database_url
+    if request.param == "kafka":
+        broker: KafkaBroker = request.getfixturevalue("kafka_broker")
+        broker.clear()
+        address = f"{broker.address} {database_url}"
+    return engine_at(request.param, address)
 
 
 @pytest.fixture

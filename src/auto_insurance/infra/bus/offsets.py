@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import BigInteger, ColumnElement, SmallInteger, Text, and_, bindparam, func, select, tuple_, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    SmallInteger,
+    Text,
+    and_,
+    bindparam,
+    case,
+    func,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy import delete as sql_delete
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 
@@ -122,6 +134,22 @@ async def stored(uow: UnitOfWork, group: str) -> dict[TopicPartition, int]:
         select(co.c.topic, co.c.partition_no, co.c.next_offset).where(co.c.group_name == group)
     )
     return {TopicPartition(row.topic, row.partition_no): row.next_offset for row in rows}
+
+
+async def floors(uow: UnitOfWork, topic: str, topic_id: str) -> dict[int, int]:
+    """Return per partition number the offset that some group still needs; nothing where no group reads the topic.
+
+    A group that reads the topic but never had the partition needs it from the start.
+    """
+    mine = and_(co.c.topic == topic, co.c.topic_id == topic_id)
+    groups = select(func.count(co.c.group_name.distinct())).where(mine).scalar_subquery()
+    everybody = func.count() == groups
+    rows = await uow.conn.execute(
+        select(co.c.partition_no, case((everybody, func.min(co.c.next_offset)), else_=0))
+        .where(mine)
+        .group_by(co.c.partition_no)
+    )
+    return {number: int(offset) for number, offset in rows}
 
 
 async def reset(uow: UnitOfWork, group: str, positions: Mapping[TopicPartition, Start]) -> None:

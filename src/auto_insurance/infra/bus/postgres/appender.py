@@ -12,8 +12,8 @@ from operator import itemgetter
 import msgspec
 import structlog
 
-from auto_insurance.contracts.topics import MAX_RECORD_BYTES
-from auto_insurance.infra.bus.errors import InvalidRecord, LogFull, LogUnavailable, RecordTooLarge
+from auto_insurance.infra.bus.checks import check_records
+from auto_insurance.infra.bus.errors import LogFull, LogUnavailable
 from auto_insurance.infra.bus.partitioner import partition_of
 from auto_insurance.infra.bus.postgres.backlog import Backlog
 from auto_insurance.infra.bus.postgres.connections import Conn, Connections
@@ -58,28 +58,6 @@ async def insert_records(
         placed.append((tag, Position(topic.name, partition, following[partition])))
         following[partition] += 1
     return placed
-
-
-def check_records(records: Sequence[NewRecord], *, max_bytes: int = MAX_RECORD_BYTES) -> int:
-    """Return the size of the records in bytes. Raises ``InvalidRecord`` or ``RecordTooLarge``."""
-    total = 0
-    for record in records:
-        if len(record.value) > max_bytes:
-            raise RecordTooLarge(f"a record holds at most {max_bytes} bytes")
-        if "\x00" in record.key or not _encodes(record.key):
-            raise InvalidRecord("a record's key must be valid text without NUL")
-        total += len(record.value) + 100
-    return total
-
-
-def _encodes(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 class Appender:

@@ -1,0 +1,140 @@
+"""One member of a consumer group on Kafka."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from confluent_kafka import KafkaException
+
+from auto_insurance.infra.bus.errors import InvalidRecord, LogUnavailable, TopicRemade
+from auto_insurance.infra.bus.kafka.clients import translated
+from auto_insurance.infra.bus.kafka.member import Member
+from auto_insurance.infra.bus.kafka.options import KafkaLogOptions
+from auto_insurance.infra.bus.kafka.topics import Topics
+from auto_insurance.infra.bus.protocol import Listener, Record, TopicPartition
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+
+class KafkaConsumer:
+    """Implements :class:`auto_insurance.infra.bus.protocol.Consumer`. For one task.
+
+    librdkafka fetches ahead into its own bounded memory; what a poll returns is all that we hold. Partitions therefore
+    come and go only between batches: whoever is told to give one up has nothing of it under way.
+    """
+
+    def __init__(self, topics: Topics, options: KafkaLogOptions, group: str, names: Sequence[str], member: str) -> None:
+        self._topics = topics
+        self._options = options
+        self._group = group
+        self._names = tuple(names)
+        self._name = member
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="kafka-consumer")
+        self._member: Member | None = None
+        self._listener: Listener | None = None
+        self._ids: dict[str, str] = {}
+
+    async def start(self, listener: Listener) -> None:
+        """Join at the next poll; needs no broker yet."""
+        self._listener = listener
+
+    async def poll(self, max_records: int, timeout_s: float) -> Sequence[Record]:
+        """See :meth:`auto_insurance.infra.bus.protocol.Consumer.poll`.
+
+        The first poll after joining waits somewhat longer: for the group's answer.
+        """
+        deadline = until = time.monotonic() + timeout_s
+        if max_records <= 0:
+            return []
+        if self._member is None:
+            until = max(deadline, await self._join())
+        while (member := self._member) is not None:
+            await self._assign(member)
+            if member.placed():
+                until = deadline
+            records = await self._do(partial(member.take, max_records, max(0.0, until - time.monotonic())))
+            await self._revoke(member)
+            if records or time.monotonic() >= until:
+                return records
+        return []
+
+    async def seek(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read on from these offsets; partitions that are not assigned are left out."""
+        if (member := self._member) is not None:
+            mine = {tp: offset for tp, offset in positions.items() if tp in member.placed()}
+            await self._do(partial(member.place, mine))
+
+    def assignment(self) -> frozenset[TopicPartition]:
+        return self._member.placed() if self._member is not None else frozenset()
+
+    async def end_offsets(self) -> Mapping[TopicPartition, int]:
+        """Return the ends of the assigned partitions.
+
+        Raises ``TopicRemade``: an offset in a topic made anew would be another record.
+        """
+        assigned = sorted(self.assignment())
+        if not assigned:
+            return {}
+        try:
+            for info in (await self._topics.look(sorted({tp.topic for tp in assigned}))).values():
+                if self._ids.get(info.name, info.id) != info.id:
+                    raise TopicRemade(f"topic {info.name} was made anew while group {self._group} read it")
+            return await self._topics.ends_of(assigned)
+        except InvalidRecord:
+            raise LogUnavailable(f"a topic of group {self._group} is not there") from None
+
+    async def committed(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Note them for lag tools; Kafka is told from the background."""
+        if (member := self._member) is not None:
+            await self._do(partial(member.tell, positions))
+
+    async def rejoin(self) -> None:
+        """Leave the group and join anew at the next poll: only the group can say what is still ours."""
+        await self._leave()
+
+    async def close(self) -> None:
+        """Leave the group, so that others take over at once; a broker that is away does not hold us up."""
+        await self._leave()
+        self._thread.shutdown(wait=False)
+
+    async def _join(self) -> float:
+        """Join; return until when to wait for partitions."""
+        self._member = await self._do(partial(Member, self._group, self._names, self._name, self._options))
+        return time.monotonic() + self._options.join_wait_s
+
+    async def _assign(self, member: Member) -> None:
+        given = member.given()
+        if not given or self._listener is None:
+            return
+        for info in (await self._topics.look(sorted({tp.topic for tp in given}))).values():
+            if not any(tp.topic == info.name for tp in member.placed()):
+                self._ids[info.name] = info.id
+        positions = await self._listener.on_assigned(given)
+        await self._do(partial(member.place, positions))
+        log.info("partitions_assigned", group=self._group, member=self._name, partitions=len(given))
+
+    async def _revoke(self, member: Member) -> None:
+        lost = member.lost()
+        if not lost or self._listener is None:
+            return
+        await self._listener.on_revoked(sorted(lost))
+        log.info("partitions_revoked", group=self._group, member=self._name, partitions=len(lost))
+
+    async def _leave(self) -> None:
+        member, self._member = self._member, None
+        if member is not None:
+            await self._do(member.leave)
+            await self._revoke(member)
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, work)
+        except KafkaException as error:
+            raise translated(error, f"consumer of {self._group}") from error

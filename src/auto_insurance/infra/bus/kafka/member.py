@@ -1,0 +1,179 @@
+"""librdkafka's consumer, with its callbacks turned into plain state. All calls come from one thread at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import structlog
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
+from confluent_kafka import TopicPartition as KafkaPartition
+
+from auto_insurance.infra.bus.errors import OffsetOutOfRange
+from auto_insurance.infra.bus.kafka.clients import error_of, milliseconds, settings, translated
+from auto_insurance.infra.bus.kafka.messages import record_of
+from auto_insurance.infra.bus.kafka.options import KafkaLogOptions
+from auto_insurance.infra.bus.protocol import Record, TopicPartition
+
+log = structlog.get_logger(__name__)
+_SLICE_S = 0.1
+"""How soon a change of the assignment ends a wait for records."""
+
+
+class Member:
+    """One membership, from joining to leaving.
+
+    A partition is *given* by the group first; it is read once its place is known (``place``). Nothing is read of it
+    before, so a database that is away holds up reading and not the group.
+    """
+
+    def __init__(self, group: str, topics: Sequence[str], name: str, options: KafkaLogOptions) -> None:
+        self._group = group
+        self._consumer = Consumer(_settings(group, name, options))
+        self._next: dict[TopicPartition, int] = {}
+        self._given: set[TopicPartition] = set()
+        self._lost: list[TopicPartition] = []
+        self._consumer.subscribe(
+            list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+
+    def placed(self) -> frozenset[TopicPartition]:
+        """Return the partitions that are read. May be called from any thread."""
+        return frozenset(self._next.copy())
+
+    def given(self) -> list[TopicPartition]:
+        """Return partitions that are ours and have no place yet."""
+        return sorted(self._given)
+
+    def lost(self) -> list[TopicPartition]:
+        """Return partitions that were read and are another's now; each is told once."""
+        lost, self._lost = self._lost, []
+        return lost
+
+    def take(self, most: int, wait_s: float) -> list[Record]:
+        """Return what is there, waiting for a first record. Raises ``OffsetOutOfRange`` and ``LogUnavailable``."""
+        deadline = time.monotonic() + wait_s
+        while True:
+            left = max(0.0, deadline - time.monotonic())
+            message = self._consumer.poll(min(left, _SLICE_S))
+            if message is not None:
+                more = self._consumer.consume(most - 1, 0) if most > 1 else []
+                return self._records([message, *more])
+            if left == 0 or self._lost or self._given:
+                return []
+
+    def place(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Read partitions of ours from these offsets on; others are left out. Raises ``LogUnavailable``."""
+        known = {tp: offset for tp, offset in positions.items() if tp in self._given or tp in self._next}
+        moved = [tp for tp, offset in known.items() if self._next.get(tp, offset) != offset]
+        places = [
+            KafkaPartition(tp.topic, tp.partition, offset)
+            for tp, offset in known.items()
+            if self._next.get(tp) != offset
+        ]
+        if not places:
+            return
+        try:
+            if moved:  # a seek fails on what is not fetched yet; this never does, and throws away what was fetched
+                self._consumer.incremental_unassign(_kafka(moved))
+                for tp in moved:
+                    del self._next[tp]
+                    self._given.add(tp)
+            self._consumer.incremental_assign(places)
+        except KafkaException as error:
+            raise translated(error, "placing partitions") from error
+        self._next |= known
+        self._given -= known.keys()
+        self.tell(known)
+
+    def tell(self, positions: Mapping[TopicPartition, int]) -> None:
+        """Let Kafka know how far we are, at its next look; PostgreSQL alone decides where we read on."""
+        mine = [KafkaPartition(tp.topic, tp.partition, offset) for tp, offset in positions.items() if tp in self._next]
+        if not mine:
+            return
+        try:
+            self._consumer.store_offsets(offsets=mine)
+        except KafkaException as error:
+            log.debug("offsets_not_told", group=self._group, code=error_of(error).name())
+
+    def leave(self) -> None:
+        """Leave the group; what was read counts as lost."""
+        try:
+            self._consumer.close()
+        except KafkaException as error:
+            log.warning("consumer_left_without_notice", group=self._group, error=error_of(error).name())
+        self._lose(list(self._next))
+        self._given.clear()
+
+    def _records(self, messages: Iterable[Message]) -> list[Record]:
+        records: list[Record] = []
+        for message in messages:
+            error = message.error()
+            tp = TopicPartition(message.topic() or "", _int(message.partition()))
+            if error is not None:
+                self._heard(error, tp)
+            elif tp in self._next:  # else it went to another meanwhile
+                offset = _int(message.offset())
+                records.append(record_of(message, tp, offset))
+                self._next[tp] = offset + 1
+        return records
+
+    def _heard(self, error: KafkaError, tp: TopicPartition) -> None:
+        if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
+            raise OffsetOutOfRange(f"{tp.topic}/{tp.partition} has no record {self._next.get(tp)}")
+        if error.fatal():
+            raise translated(error, f"consumer of {self._group}")
+        log.info("consumer_troubled", group=self._group, code=error.name())
+
+    def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        self._given |= set(_ours(partitions))
+        consumer.incremental_assign([])  # agreed; they are read from where they are placed
+
+    def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
+        gone = _ours(partitions)
+        self._given.difference_update(gone)
+        read = [tp for tp in gone if tp in self._next]
+        self._lose(read)
+        consumer.incremental_unassign(_kafka(read))
+
+    def _lose(self, tps: Iterable[TopicPartition]) -> None:
+        for tp in tps:
+            if self._next.pop(tp, None) is not None:
+                self._lost.append(tp)
+
+
+def _settings(group: str, name: str, options: KafkaLogOptions) -> dict[str, Any]:
+    own: dict[str, Any] = {
+        "client.id": name,
+        "group.id": group,
+        "partition.assignment.strategy": "cooperative-sticky",
+        "auto.offset.reset": "error",
+        # Only what `tell` stored is committed to Kafka, from the background: nothing of ours reads it.
+        "enable.auto.offset.store": False,
+        "enable.auto.commit": True,
+        "auto.commit.interval.ms": milliseconds(options.tell_interval_s),
+        "session.timeout.ms": milliseconds(options.session_timeout_s),
+        "heartbeat.interval.ms": milliseconds(options.heartbeat_s),
+        "max.poll.interval.ms": milliseconds(max(options.max_poll_interval_s, options.session_timeout_s)),
+        "fetch.wait.max.ms": milliseconds(options.fetch_wait_s),
+        "queued.max.messages.kbytes": options.prefetch_bytes // 1024,
+        "queued.min.messages": options.prefetch_records,
+        "allow.auto.create.topics": False,
+        "enable.partition.eof": False,
+    }
+    if options.static_members:
+        own["group.instance.id"] = name
+    return settings(options, **own)
+
+
+def _ours(partitions: Iterable[KafkaPartition]) -> list[TopicPartition]:
+    return [TopicPartition(tp.topic, tp.partition) for tp in partitions]
+
+
+def _kafka(tps: Iterable[TopicPartition]) -> list[KafkaPartition]:
+    return [KafkaPartition(tp.topic, tp.partition) for tp in tps]
+
+
+def _int(value: int | None) -> int:
+    return -1 if value is None else value
