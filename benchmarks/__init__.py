@@ -1,0 +1,1 @@
+"""Benchmarks: one file per claim, each with a ratio against a limit measured in the same run."""
