@@ -165,12 +165,15 @@ def _come_again(folder: Path, port: int, trips: set[str], before: dict[str, tupl
         real.ctrl_c()
     finally:
         real.close()
-    again = Up(folder, port, "--demo")
+    again = Up(folder, port, "--demo", ADMIN_PASSWORD=ADMIN_PASSWORD)
     try:
         wait_for(lambda: again.login("driver0001", "password0001") == 200, "the demo's driver", 30, every_s=2.0)
         assert trips <= driver_trips(again)
         assert str(again.get("/pricing/me/current")["monthly_premium"]) == before["DRV001"][0]
         assert again.login("admin", "admin123") == 401, "the account is a real administrator's now"
+        sent = (folder / "data" / "demo" / "demo.json").read_text
+        saved = sent()
+        wait_for(lambda: sent() != saved, "the fleet drives on", 60, every_s=0.5)
         again.ctrl_c()
     finally:
         again.close()

@@ -45,6 +45,12 @@ class Fleet:
         assert answer.json()["accepted"] == len(part)
         self.accepted |= {key_of(event) for event in part}
 
+    def stream(self, uploads: list[list[Event]], pause_s: float) -> None:
+        """Send one upload after the other."""
+        for part in uploads:
+            self.send(part)
+            time.sleep(pause_s)
+
     def assert_exact(self) -> None:
         """Check that the stored set is the accepted set, and the trips those of one sorted pass; effects once."""
         self.system.wait_settled()
@@ -70,16 +76,19 @@ def _consumed(system: System) -> int:
     return int(system.value("SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets"))
 
 
+def _wait_for_progress(system: System) -> None:
+    before = _consumed(system)
+    wait_for(lambda: _consumed(system) > before or system.undone() == 0, "progress", every_s=0.05)
+
+
 def test_kill_9_at_random_points_while_a_stream_runs(new_system: NewSystem) -> None:
     system = new_system().start_all()
     fleet = Fleet(system, 12, seed=1)
-    uploads = fleet.uploads()
     kills = 0
     with ThreadPoolExecutor(1) as pool:
-        stream = pool.submit(lambda: [(fleet.send(part), time.sleep(0.08)) for part in uploads])
+        stream = pool.submit(fleet.stream, fleet.uploads(), 0.08)
         while kills < 4:
-            before = _consumed(system)
-            wait_for(lambda before=before: _consumed(system) > before or stream.done(), "progress", every_s=0.05)
+            _wait_for_progress(system)
             time.sleep(fleet.random.uniform(0, 0.3))
             for worker in system.of("worker"):
                 worker.kill()

@@ -19,6 +19,7 @@ from auto_insurance.devicekit.simulator.run import Progress, RunOptions, simulat
 from auto_insurance.entrypoints import accounts
 from auto_insurance.entrypoints.cli.live import Board, Counters, DriverRow
 from auto_insurance.entrypoints.cli.scrape import Scrape, scrape
+from auto_insurance.entrypoints.supervisor import SupervisorError
 from auto_insurance.infra.bus.backoff import wait_unless
 from auto_insurance.infra.config import Settings
 from auto_insurance.kernel import clock
@@ -33,6 +34,10 @@ UPLOAD_EVENTS = 60
 REFRESH_S = 2.0
 SAVE_S = 5.0
 START_TIMEOUT_S = 60.0
+NO_STAFF = (
+    "The demo's fleet cannot sign in as 'admin': this data directory has an administrator of its own. Set "
+    "ADMIN_PASSWORD to that password, or choose another --data-dir."
+)
 DRIVING_S = 120.0
 """A device that sent something within so many seconds of simulated time is shown as driving."""
 
@@ -71,13 +76,16 @@ class DemoState:
 
 async def run_demo(base_url: str, data_dir: Path, settings: Settings, stop: asyncio.Event, board: Board) -> None:
     """Drive the fleet and show it until ``stop``."""
-    del settings
     state = await asyncio.to_thread(DemoState.load, data_dir / "demo")
     fleet = await asyncio.to_thread(accounts.demo_fleet)
     async with httpx.AsyncClient(base_url=f"{base_url}/api/v1", timeout=10.0, trust_env=False) as client:
-        staff = Staff(client)
+        given = settings.login.admin_password
+        staff = Staff(client, [*([given.get_secret_value()] if given else []), accounts.ADMIN_PASSWORD])
         start = clock.now() - HISTORY
-        await staff.ready(stop)
+        try:
+            await staff.ready(stop)
+        except TimeoutError as error:
+            raise SupervisorError(NO_STAFF) from error
         await staff.ensure_devices(state, fleet.devices, start)
         async with Uploader(base_url) as uploader, asyncio.TaskGroup() as group:
             watch = Watch(fleet.drivers(), fleet.devices, state)
@@ -131,8 +139,9 @@ async def _show(staff: Staff, base_url: str, watch: Watch, board: Board, stop: a
 class Staff:
     """The demo's administrator, signed in at the public API."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, passwords: Sequence[str] = (accounts.ADMIN_PASSWORD,)) -> None:
         self._client = client
+        self._passwords = passwords
 
     async def ready(self, stop: asyncio.Event) -> None:
         """Sign in once the demo's people are there. Raises ``TimeoutError``."""
@@ -171,12 +180,14 @@ class Staff:
         return await self._client.post(path, json=body)
 
     async def _sign_in(self) -> bool:
-        login = {"username": accounts.ADMIN_USER, "password": accounts.ADMIN_PASSWORD}
-        answer = await self._client.post("/auth/login", json=login)
-        if answer.status_code != httpx.codes.OK:
-            return False
-        self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
-        return True
+        for password in self._passwords:
+            answer = await self._client.post(
+                "/auth/login", json={"username": accounts.ADMIN_USER, "password": password}
+            )
+            if answer.status_code == httpx.codes.OK:
+                self._client.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+                return True
+        return False
 
     async def _has_last_driver(self) -> bool:
         answer = await self._client.get(f"/drivers/DRV{accounts.DEMO_DRIVERS:03d}")
