@@ -161,7 +161,7 @@ def test_checks_find_damage(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_doctor_asks_the_running_service(
     monkeypatch: pytest.MonkeyPatch, answer: Any, verdict: Verdict, part: str
 ) -> None:
-    monkeypatch.setattr(checks.httpx, "get", lambda url, **_: httpx.Response(200, json=answer))
+    monkeypatch.setattr(httpx, "get", lambda url, **_: httpx.Response(200, json=answer))
     finding = checks.service(Patient(load_settings(env={}), Addresses("http://h", None, None)))
     assert finding.verdict is verdict
     assert part in finding.found
