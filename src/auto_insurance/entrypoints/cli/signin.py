@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 STAFF = "admin"
 MAX_PASSWORD_BYTES = 4096
+TRIES = 3
+"""Looks at a server before it counts as away: a busy one may take its time."""
 
 Url = Annotated[
     str | None, typer.Option(help="Address of the API.", show_default="the running `up`, else HOST and PORT")
@@ -72,7 +74,7 @@ def find_target(wish: Wish) -> Target:
     url = (wish.url or (running.base_url if running else own_url(settings))).rstrip("/")
     if not url.startswith(("http://", "https://")):
         fail(f"{url} is no address: it must begin with http:// or https://.", 2)
-    if not asyncio.run(answers(f"{url}/live")):
+    if not any(asyncio.run(answers(f"{url}/live")) for _ in range(TRIES)):
         fail(
             f"There is no answer from {url}. Start the system with 'auto-insurance up', or name its address with --url "
             "(and --data-dir, if it runs on another folder)."
