@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
@@ -24,11 +24,14 @@ from auto_insurance.identity.service import (
     UserService,
 )
 from auto_insurance.infra import metrics
+from auto_insurance.infra.bus import offsets
 from auto_insurance.infra.bus.backoff import wait_unless
 from auto_insurance.infra.bus.events import EventHandler
 from auto_insurance.infra.bus.handler import Handler
 from auto_insurance.infra.bus.health import ConsumerHealth, EventLogHealth
+from auto_insurance.infra.bus.kafka import KafkaLog, KafkaLogOptions
 from auto_insurance.infra.bus.postgres import PostgresLog, PostgresLogOptions
+from auto_insurance.infra.bus.protocol import EventLog
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.db.engine import EngineOptions, create_engine
 from auto_insurance.infra.db.metadata import metadata as _metadata
@@ -90,7 +93,7 @@ class Container:
 
     settings: Settings
     database: Database
-    log: PostgresLog
+    log: EventLog
     redis: RedisClient | None
     services: dict[type, object] = field(default_factory=dict)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
@@ -135,8 +138,6 @@ def engine_options(settings: Settings, role: str) -> EngineOptions:
 
 def build(settings: Settings, role: str) -> Container:
     """Compose the process. Connects to nothing yet. Raises ``NotConfigured``."""
-    if settings.event_log != "postgres":
-        raise NotConfigured("EVENT_LOG=kafka: this version has the PostgreSQL event log only")
     engine = create_engine(engine_options(settings, role))
     metrics.instrument_engine(engine, metadata().tables, slow_query_s=settings.database.slow_query_ms / 1000)
     metrics.track_pool(engine)
@@ -145,17 +146,50 @@ def build(settings: Settings, role: str) -> Container:
         redis = create_redis(
             settings.redis.url.get_secret_value(), settings.redis.max_connections, timeout_s=settings.redis.timeout_s
         )
-    container = Container(
-        settings, Database(engine), PostgresLog(database_url(settings), _log_options(settings)), redis
-    )
+    database = Database(engine)
+    container = Container(settings, database, _event_log(settings, database), redis)
     _compose(container)
     return container
 
 
-def _log_options(settings: Settings) -> PostgresLogOptions:
+def _event_log(settings: Settings, database: Database) -> EventLog:
+    """Return the engine that the settings choose. Raises ``NotConfigured``."""
+    if settings.event_log == "postgres":
+        return PostgresLog(database_url(settings), _postgres_options(settings))
+
+    async def floors(topic: str, topic_id: str) -> Mapping[int, int]:
+        async with database.read() as uow:
+            return await offsets.floors(uow, topic, topic_id)
+
+    return KafkaLog(kafka_options(settings), floors)
+
+
+def _postgres_options(settings: Settings) -> PostgresLogOptions:
     session_s = settings.kafka.session_timeout_s
     return PostgresLogOptions(
         session_timeout_s=session_s, heartbeat_s=session_s / 5, rebalance_s=min(2.0, session_s / 5)
+    )
+
+
+def kafka_options(settings: Settings) -> KafkaLogOptions:
+    """Return how to reach the brokers. Raises ``NotConfigured``."""
+    kafka = settings.kafka
+    if not kafka.bootstrap_servers:
+        raise NotConfigured("KAFKA_BOOTSTRAP_SERVERS is not set; EVENT_LOG=kafka needs it")
+    properties: dict[str, str] = {"security.protocol": kafka.security_protocol}
+    if kafka.ssl_ca_location:
+        properties["ssl.ca.location"] = kafka.ssl_ca_location
+    if kafka.security_protocol.startswith("SASL"):
+        properties["sasl.mechanism"] = kafka.sasl_mechanism
+        properties["sasl.username"] = kafka.sasl_username or ""
+        properties["sasl.password"] = kafka.sasl_password.get_secret_value() if kafka.sasl_password else ""
+    return KafkaLogOptions(
+        kafka.bootstrap_servers,
+        client_id=kafka.client_id,
+        properties=properties,
+        replication_factor=kafka.replication_factor,
+        session_timeout_s=kafka.session_timeout_s,
+        heartbeat_s=min(3.0, kafka.session_timeout_s / 5),
     )
 
 

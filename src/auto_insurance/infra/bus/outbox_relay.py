@@ -33,6 +33,13 @@ class TransactionalLog(Protocol):
     async def append_within(self, uow: UnitOfWork, records: Sequence[NewRecord]) -> None: ...
 
 
+@runtime_checkable
+class PublishingLog(Protocol):
+    """A log that takes larger records from the product itself than from devices."""
+
+    async def append_published(self, records: Sequence[NewRecord]) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class RelayOptions:
     """Sizes and times of the sequencer."""
@@ -112,11 +119,17 @@ class OutboxRelay:
             if good and within is not None:
                 await within.append_within(uow, [row.record() for row in good])
             elif good:
-                await self._log.append([row.record() for row in good])
+                await self._append([row.record() for row in good])
             await add_dead_letters(uow, [_letter(row) for row in lost])
             if rows and within is None:
                 await uow.conn.execute(delete(outbox).where(outbox.c.id.in_([row.id for row in rows])))
         return len(rows)
+
+    async def _append(self, records: Sequence[NewRecord]) -> None:
+        if isinstance(self._log, PublishingLog):
+            await self._log.append_published(records)
+        else:
+            await self._log.append(records)
 
     async def _take(self, uow: UnitOfWork) -> list[_Waiting]:
         query = delete(outbox).where(outbox.c.id.in_(self._chosen()))

@@ -16,6 +16,7 @@ def broken_rules(settings: Settings) -> Iterator[Problem]:
     """Yield what forbids these settings, one problem per variable."""
     if settings.event_log == "kafka" and not settings.kafka.bootstrap_servers:
         yield Problem("KAFKA_BOOTSTRAP_SERVERS", "is needed with EVENT_LOG=kafka: host:port of the brokers, by comma")
+    yield from _sasl(settings)
     if settings.kafka.session_timeout_s <= settings.database.idle_in_transaction_timeout_s:
         # A consumer frozen in its transaction must have lost that before its partitions go to another one.
         yield Problem("KAFKA_SESSION_TIMEOUT_S", "must be above DB_IDLE_IN_TRANSACTION_TIMEOUT_S")
@@ -30,6 +31,15 @@ def broken_rules(settings: Settings) -> Iterator[Problem]:
             yield Problem("DEMO_MODE", f"{where}: its users have known passwords")
         if settings.database.echo:
             yield Problem("DB_ECHO", f"{where}: statements hold personal data")
+
+
+def _sasl(settings: Settings) -> Iterator[Problem]:
+    kafka = settings.kafka
+    if settings.event_log != "kafka" or not kafka.security_protocol.startswith("SASL"):
+        return
+    for name, value in (("KAFKA_SASL_USERNAME", kafka.sasl_username), ("KAFKA_SASL_PASSWORD", kafka.sasl_password)):
+        if not value:
+            yield Problem(name, f"is needed with KAFKA_SECURITY_PROTOCOL={kafka.security_protocol}")
 
 
 def _addresses(settings: Settings) -> Iterator[Problem]:

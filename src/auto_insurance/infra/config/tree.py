@@ -119,6 +119,31 @@ class KafkaSettings(_Group):
     bootstrap_servers: str | None = setting(
         "KAFKA_BOOTSTRAP_SERVERS", None, "Brokers, host:port by comma; needed with EVENT_LOG=kafka."
     )
+    client_id: str = setting(
+        "KAFKA_CLIENT_ID",
+        "auto-insurance",
+        "What brokers call us in their logs and quotas.",
+        pattern=r"^[\w.-]{1,200}$",
+    )
+    replication_factor: int = setting(
+        "KAFKA_REPLICATION_FACTOR",
+        1,
+        "Copies of each topic that we create; an answer of 202 waits for all but one of them, for one at least.",
+        production=3,
+        ge=1,
+        le=10,
+    )
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = setting(
+        "KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", "How brokers are spoken to; over a network SASL_SSL or SSL."
+    )
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = setting(
+        "KAFKA_SASL_MECHANISM", "SCRAM-SHA-512", "How we sign in to the brokers with SASL."
+    )
+    sasl_username: str | None = setting("KAFKA_SASL_USERNAME", None, "Our name with SASL.")
+    sasl_password: SecretStr | None = setting("KAFKA_SASL_PASSWORD", None, "Our password with SASL.")
+    ssl_ca_location: str | None = setting(
+        "KAFKA_SSL_CA_LOCATION", None, "File of the authorities that sign the brokers' certificates; else the system's."
+    )
     consumer_group: str = setting(
         "KAFKA_CONSUMER_GROUP",
         "telematics-consumers-v2",
