@@ -28,7 +28,7 @@ LONGEST_S = 16.0
 ZONE = "America/Chicago"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server() -> Iterator[EmbeddedPostgres]:
     """A database server to stop and start."""
     with scratch_folder("ai-outage-") as folder:
@@ -40,9 +40,9 @@ def server() -> Iterator[EmbeddedPostgres]:
             own.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def system(server: EmbeddedPostgres) -> Iterator[System]:
-    """A system on that server."""
+    """A system on that server; it has to live through all that the tests do to it."""
     url = asyncio.run(server.ensure_database(PRODUCT))
     migrate.upgrade(url)
     with scratch_folder("ai-outage-") as folder, System(url, None, folder, DB_STATEMENT_TIMEOUT_S="3") as own:
@@ -52,16 +52,16 @@ def system(server: EmbeddedPostgres) -> Iterator[System]:
 class Load:
     """Devices that send without a pause and send again what was not taken, and a person who looks at trips."""
 
-    def __init__(self, system: System, size: int) -> None:
+    def __init__(self, system: System, name: str, size: int) -> None:
         self.system = system
         self.driver = system.enrol(ZONE)
-        self.events = {f"car-{n}": day_out(f"car-{n}", START_US, n, leg_s=600) for n in range(size)}
+        devices = [f"{name}-{number}" for number in range(size)]
+        self.events = {device: day_out(device, START_US, n, leg_s=600) for n, device in enumerate(devices)}
         self.keys = {device: system.device(self.driver, device) for device in self.events}
         self.accepted: set[tuple[str, int, str]] = set()
         self.answers: Counter[tuple[str, int]] = Counter()
         self.odd: list[str] = []
         self.longest_s = 0.0
-        self.away = threading.Event()
         self.done = threading.Event()
 
     def send_all(self, device: str, pause_s: float) -> None:
@@ -120,8 +120,8 @@ def _outage(server: EmbeddedPostgres, how: str) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "freeze"])
 def test_the_database_goes_away_under_load(system: System, server: EmbeddedPostgres, how: str) -> None:
-    load = Load(system, 6)
-    parts = len(chunks(load.events["car-0"], 40))
+    load = Load(system, how, 6)
+    parts = len(chunks(load.events[f"{how}-0"], 40))
     with ThreadPoolExecutor(7) as pool:
         sending = [pool.submit(load.send_all, device, (OUTAGE_S + 4.0) / parts) for device in load.events]
         looking = pool.submit(load.look)

@@ -19,7 +19,7 @@ import pytest
 from auto_insurance.devicekit.readers import Drive, read_drives
 from tests.support.driving import Event, chunks, expected_contents, key_of
 from tests.support.installations import NewSystem
-from tests.support.system import ADMIN_PASSWORD, System, wait_for
+from tests.support.system import ADMIN_PASSWORD, QUICK_TAKE_OVER, System, wait_for
 from tests.support.trips import recorded_drives
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -116,7 +116,7 @@ def _with_rows(drives: list[Drive], folder: Path) -> list[tuple[Drive, list[dict
 
 def test_shuffled_in_chunks_with_the_worker_killed_five_times(new_system: NewSystem, shared_data: Path) -> None:
     drives = [drive for drive in read_drives(shared_data / "drives.parquet") if drive.drive_id in SHUFFLED]
-    system = new_system().start_all()
+    system = new_system(**QUICK_TAKE_OVER).start_all()
     zones = {"driveplotr": "America/Chicago", "ndsbr": "America/Sao_Paulo"}
     owners = {name: system.enrol(zones[name[0]]) for name in sorted({(d.source, d.driver) for d in drives})}
     keys = {d.device_id: system.device(owners[d.source, d.driver], d.device_id) for d in drives}

@@ -11,7 +11,7 @@ import pytest
 from auto_insurance.contracts.topics import TELEMATICS_EVENTS
 from tests.support.driving import Event, chunks, day_out, expected_contents, key_of
 from tests.support.installations import NewSystem
-from tests.support.system import TELEMETRY_GROUP, System, wait_for
+from tests.support.system import QUICK_TAKE_OVER, TELEMETRY_GROUP, System, wait_for
 from tests.support.trips import START_US
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -82,12 +82,12 @@ def _wait_for_progress(system: System) -> None:
 
 
 def test_kill_9_at_random_points_while_a_stream_runs(new_system: NewSystem) -> None:
-    system = new_system().start_all()
+    system = new_system(**QUICK_TAKE_OVER).start_all()
     fleet = Fleet(system, 12, seed=1)
     kills = 0
     with ThreadPoolExecutor(1) as pool:
         stream = pool.submit(fleet.stream, fleet.uploads(), 0.08)
-        while kills < 4:
+        while kills < 3:
             _wait_for_progress(system)
             time.sleep(fleet.random.uniform(0, 0.3))
             for worker in system.of("worker"):
@@ -99,7 +99,7 @@ def test_kill_9_at_random_points_while_a_stream_runs(new_system: NewSystem) -> N
 
 
 def test_one_of_two_workers_dies_and_the_other_takes_over(new_system: NewSystem) -> None:
-    system = new_system().start_all()
+    system = new_system(**QUICK_TAKE_OVER).start_all()
     first = system.of("worker")[0]
     wait_for(lambda: sum(_holders(system).values()) == PARTITIONS, "one worker holds all")
     system.start("worker")
@@ -121,7 +121,7 @@ def test_one_of_two_workers_dies_and_the_other_takes_over(new_system: NewSystem)
 def test_a_frozen_worker_that_wakes_up_does_no_harm(new_system: NewSystem) -> None:
     import psutil
 
-    system = new_system().start_all()
+    system = new_system(**QUICK_TAKE_OVER).start_all()
     fleet = Fleet(system, 6, seed=3)
     uploads = fleet.uploads()
     third = len(uploads) // 3

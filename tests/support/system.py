@@ -29,6 +29,8 @@ ADMIN_PASSWORD = "quiet-harbour-lantern-7"
 SECRET = "a-secret-for-tests-of-32-bytes-and-more"
 TELEMETRY_GROUP = "telematics-consumers-v2"
 LONG_AGO = "2000-01-01T00:00:00+00:00"
+QUICK_TAKE_OVER = {"DB_IDLE_IN_TRANSACTION_TIMEOUT_S": "4", "KAFKA_SESSION_TIMEOUT_S": "5"}
+"""Settings for tests that kill workers: their partitions go to others sooner."""
 _CONSUMED = (
     (TELEMETRY_GROUP, topics.TELEMATICS_EVENTS),
     (risk_handlers.GROUP, topics.TRIPS),
@@ -148,8 +150,6 @@ class System:
             "JWT_SECRET_KEY": SECRET,
             "TRIP_SETTLE_S": "1",
             "DB_POOL_SIZE": "4",
-            "DB_IDLE_IN_TRANSACTION_TIMEOUT_S": "4",
-            "KAFKA_SESSION_TIMEOUT_S": "6",
             **({"REDIS_URL": redis_url} if redis_url else {}),
             **settings,
         }
