@@ -94,6 +94,3 @@ async def test_preparing_the_log_waits_for_the_database_until_told_to_stop() -> 
 def test_what_is_not_there_is_said() -> None:
     with pytest.raises(bootstrap.NotConfigured, match="DATABASE_URL"):
         bootstrap.build(settings_for(""), "api")
-    kafka = settings_for("postgresql://x@h/d", EVENT_LOG="kafka", KAFKA_BOOTSTRAP_SERVERS="k:9092")
-    with pytest.raises(bootstrap.NotConfigured, match="kafka"):
-        bootstrap.build(kafka, "api")
