@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TypeVar
@@ -16,7 +16,7 @@ from auto_insurance.infra.bus.errors import InvalidRecord, LogUnavailable, Topic
 from auto_insurance.infra.bus.kafka.clients import translated
 from auto_insurance.infra.bus.kafka.member import Member
 from auto_insurance.infra.bus.kafka.options import KafkaLogOptions
-from auto_insurance.infra.bus.kafka.topics import Topics
+from auto_insurance.infra.bus.kafka.topics import TopicInfo, Topics
 from auto_insurance.infra.bus.protocol import Listener, Record, TopicPartition
 
 log = structlog.get_logger(__name__)
@@ -56,6 +56,10 @@ class KafkaConsumer:
         if self._member is None:
             until = max(deadline, await self._join())
         while (member := self._member) is not None:
+            if member.stale:
+                await self._leave()
+                until = max(until, await self._join())
+                continue
             await self._assign(member)
             if member.placed():
                 until = deadline
@@ -82,13 +86,10 @@ class KafkaConsumer:
         assigned = sorted(self.assignment())
         if not assigned:
             return {}
-        try:
-            for info in (await self._topics.look(sorted({tp.topic for tp in assigned}))).values():
-                if self._ids.get(info.name, info.id) != info.id:
-                    raise TopicRemade(f"topic {info.name} was made anew while group {self._group} read it")
-            return await self._topics.ends_of(assigned)
-        except InvalidRecord:
-            raise LogUnavailable(f"a topic of group {self._group} is not there") from None
+        for info in await self._look({tp.topic for tp in assigned}):
+            if self._ids.get(info.name, info.id) != info.id:
+                raise TopicRemade(f"topic {info.name} was made anew while group {self._group} read it")
+        return await self._topics.ends_of(assigned)
 
     async def committed(self, positions: Mapping[TopicPartition, int]) -> None:
         """Note them for lag tools; Kafka is told from the background."""
@@ -105,15 +106,22 @@ class KafkaConsumer:
         self._thread.shutdown(wait=False)
 
     async def _join(self) -> float:
-        """Join; return until when to wait for partitions."""
+        """Join; return until when to wait for partitions. Raises ``LogUnavailable`` while a topic is missing."""
+        await self._look(self._names)
         self._member = await self._do(partial(Member, self._group, self._names, self._name, self._options))
         return time.monotonic() + self._options.join_wait_s
+
+    async def _look(self, names: Iterable[str]) -> list[TopicInfo]:
+        try:
+            return list((await self._topics.look(sorted(names))).values())
+        except InvalidRecord:
+            raise LogUnavailable(f"a topic of group {self._group} is not there") from None
 
     async def _assign(self, member: Member) -> None:
         given = member.given()
         if not given or self._listener is None:
             return
-        for info in (await self._topics.look(sorted({tp.topic for tp in given}))).values():
+        for info in await self._look({tp.topic for tp in given}):
             if not any(tp.topic == info.name for tp in member.placed()):
                 self._ids[info.name] = info.id
         positions = await self._listener.on_assigned(given)

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 from confluent_kafka import TopicPartition as KafkaPartition
 
 from auto_insurance.infra.bus.errors import OffsetOutOfRange
-from auto_insurance.infra.bus.kafka.clients import error_of, milliseconds, settings, translated
+from auto_insurance.infra.bus.kafka.clients import UNKNOWN_TOPIC, error_of, milliseconds, settings, translated
 from auto_insurance.infra.bus.kafka.messages import record_of
 from auto_insurance.infra.bus.kafka.options import KafkaLogOptions
 from auto_insurance.infra.bus.protocol import Record, TopicPartition
@@ -34,6 +34,8 @@ class Member:
         self._next: dict[TopicPartition, int] = {}
         self._given: set[TopicPartition] = set()
         self._lost: list[TopicPartition] = []
+        self.stale = False
+        """Whether the client missed a topic; it would look again only minutes later."""
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
@@ -60,7 +62,7 @@ class Member:
             if message is not None:
                 more = self._consumer.consume(most - 1, 0) if most > 1 else []
                 return self._records([message, *more])
-            if left == 0 or self._lost or self._given:
+            if left == 0 or self._lost or self._given or self.stale:
                 return []
 
     def place(self, positions: Mapping[TopicPartition, int]) -> None:
@@ -124,6 +126,7 @@ class Member:
             raise OffsetOutOfRange(f"{tp.topic}/{tp.partition} has no record {self._next.get(tp)}")
         if error.fatal():
             raise translated(error, f"consumer of {self._group}")
+        self.stale = self.stale or error.code() in UNKNOWN_TOPIC
         log.info("consumer_troubled", group=self._group, code=error.name())
 
     def _on_assign(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
