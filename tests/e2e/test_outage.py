@@ -22,7 +22,7 @@ from tests.support.system import System, scratch_folder
 from tests.support.trips import START_US
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
-OUTAGE_S = float(os.environ.get("AUTO_INSURANCE_TEST_OUTAGE_S", "8"))
+OUTAGE_S = float(os.environ.get("OUTAGE_TEST_S", "8"))
 LONGEST_S = 16.0
 """No request may take longer: connecting may take 10 s, and a busy machine some more."""
 ZONE = "America/Chicago"
