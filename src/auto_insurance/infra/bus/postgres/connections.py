@@ -87,6 +87,8 @@ class Connections:
                     reset=_keep,
                     server_settings={
                         "application_name": "auto-insurance-log",
+                        # What was accepted survives a crash, whatever the server's default is.
+                        "synchronous_commit": "on",
                         "statement_timeout": limit,
                         "lock_timeout": limit,
                         "idle_in_transaction_session_timeout": limit,
