@@ -26,7 +26,7 @@ def produce(broker: KafkaBroker, *lines: str) -> None:
     broker.tool(
         "org.apache.kafka.tools.ConsoleProducer",
         *("--bootstrap-server", broker.address, "--topic", TELEMATICS_EVENTS),
-        *("--reader-property", "parse.key=true", "--reader-property", "key.separator=|"),
+        *("--property", "parse.key=true", "--property", "key.separator=|"),
         input="".join(f"{line}\n" for line in lines),
     )
 
@@ -46,18 +46,13 @@ def measured(system: System) -> dict[int, int]:
     port = psutil.Process(system.of("worker")[0].pid).environ()["METRICS_PORT"]
     said = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
     lines = [line for line in said.splitlines() if line.startswith("kafka_consumer_lag_messages") and GROUP in line]
-    return {int(re.findall(r'partition="(\\d+)"', line)[0]): int(float(line.rsplit(" ", 1)[1])) for line in lines}
+    return {int(re.findall(r'partition="(\d+)"', line)[0]): int(float(line.rsplit(" ", 1)[1])) for line in lines}
 
 
 def live(device: str) -> str:
     """Return an event of now as a line for the console producer."""
-    event = {
-        "device_id": device,
-        "timestamp": clock.now().isoformat(),
-        "latitude": 41.2,
-        "longitude": -96.0,
-        "speed": 30,
-    }
+    place = {"latitude": 41.2, "longitude": -96.0, "speed": 30}
+    event = {"device_id": device, "timestamp": clock.now().isoformat(), **place}
     return f"{device}|{json.dumps(event)}"
 
 
@@ -77,13 +72,9 @@ def test_the_product_runs_on_kafka(new_system: NewSystem, broker: KafkaBroker) -
     wait_for(lambda: system.contents(["car-1"])["car-1"] == expected, "trips", 40)
     wait_for(lambda: system.value("SELECT count(*) FROM premiums WHERE score_id IS NOT NULL") > 0, "priced", 40)
 
-    stored = {
-        row[0]: row[1]
-        for row in system.fetch("SELECT partition_no, next_offset FROM consumer_offsets WHERE group_name = $1", GROUP)
-    }
-    wait_for(
-        lambda: described(broker) == {number: (offset, 0) for number, offset in stored.items()}, "offsets told", 30
-    )
+    query = "SELECT partition_no, next_offset FROM consumer_offsets WHERE group_name = $1"
+    stored = {row[0]: (row[1], 0) for row in system.fetch(query, GROUP)}
+    wait_for(lambda: described(broker) == stored, "offsets told to Kafka", 30)
     assert measured(system) == dict.fromkeys(range(12), 0)
 
     system.of("worker")[0].stop()

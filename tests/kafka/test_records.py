@@ -6,13 +6,11 @@ import asyncio
 
 import msgspec
 import pytest
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Producer
 
 from auto_insurance.contracts.topics import MAX_RECORD_BYTES, TELEMATICS_DLQ, TRIPS, TopicSpec
 from auto_insurance.infra.bus.deadletters import DeadLetter, add_dead_letters
-from auto_insurance.infra.bus.errors import LogFull, LogUnavailable, RecordTooLarge
-from auto_insurance.infra.bus.kafka.clients import LibraryLog, settings, translated
-from auto_insurance.infra.bus.kafka.options import KafkaLogOptions
+from auto_insurance.infra.bus.errors import LogFull, LogUnavailable
 from auto_insurance.infra.bus.outbox_relay import OutboxRelay
 from auto_insurance.infra.bus.protocol import NewRecord
 from auto_insurance.infra.db.uow import Database
@@ -37,7 +35,7 @@ async def test_records_of_other_producers_are_taken_as_they_are(broker: KafkaBro
     other.produce(SPEC.name, None, None)
     other.produce(SPEC.name, b"\xff", b"a\x00\xff", headers=[("h", b"\xfe"), ("none", None)])
     other.flush(10)
-    consumer = await joined(log, "edges", Positions(log))
+    consumer = await joined(log, "edges", Positions(log), (SPEC.name,))
     first, second = await read(consumer, 2)
     assert (first.key, first.value, first.headers) == ("", b"", {})
     assert (second.key, second.value) == ("a\ufffd\ufffd", b"\xff")
@@ -94,16 +92,3 @@ async def test_the_relay_keeps_the_order_and_takes_the_largest_dead_letter(open_
         assert len(numbers) == 100
     assert max(len(r.value) for r in records) > 2 * MAX_RECORD_BYTES
     await consumer.close()
-
-
-def test_what_the_engine_rests_on_wins_over_what_is_passed_through() -> None:
-    options = KafkaLogOptions("b:1", properties={"security.protocol": "SSL", "acks": "0", "sasl.password": "secret"})
-    found = settings(options, acks="all")
-    assert (found["acks"], found["security.protocol"], found["bootstrap.servers"]) == ("all", "SSL", "b:1")
-    assert "secret" not in repr(options)
-
-
-def test_errors_of_kafka_become_ours() -> None:
-    assert isinstance(translated(KafkaError(KafkaError.MSG_SIZE_TOO_LARGE), "x"), RecordTooLarge)
-    assert isinstance(translated(KafkaError(KafkaError._TRANSPORT), "x"), LogUnavailable)
-    LibraryLog().log(3, "%s %s", "a", "b")
