@@ -157,7 +157,7 @@ async def _done(value: bool) -> bool:
 
 async def _count(db: Database, number: int) -> bool:
     async with db.begin() as uow:
-        return (await uow.conn.execute(text("SELECT count(*) FROM effects"))).scalar_one() >= number
+        return int((await uow.conn.execute(text("SELECT count(*) FROM effects"))).scalar_one()) >= number
 
 
 async def _dead(db: Database, number: int) -> bool:

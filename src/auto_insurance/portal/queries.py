@@ -117,8 +117,7 @@ async def list_alerts(
     query = select(trip_events).select_from(joined).where(own)
     query = query.order_by(trip_events.c.started_at.desc(), trip_events.c.trip_id, trip_events.c.seq)
     rows = await uow.conn.execute(query.limit(page_size).offset((page - 1) * page_size))
-    found: list[Mapping[str, Any]] = [row._mapping for row in rows]
-    return found, total
+    return [row._asdict() for row in rows], total
 
 
 async def trip_totals(

@@ -67,6 +67,7 @@ Check = Callable[[Patient], Finding]
 
 
 def python(_: Patient) -> Finding:
+    """Is this Python new enough?"""
     found = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info[:2] < OLDEST_PYTHON:
         return Finding("Python", Verdict.BAD, found, "Install Python 3.11 or later and set the product up again.")
@@ -98,6 +99,7 @@ def programs(patient: Patient) -> Finding:
 
 
 def data_directory(patient: Patient) -> Finding:
+    """Can the data directory be used as a start would use it?"""
     folder = patient.settings.data_dir.absolute()
     existing = next(path for path in [folder, *folder.parents] if path.exists())
     if not existing.is_dir():
@@ -134,6 +136,7 @@ def _writable(folder: Path) -> bool:
 
 
 def disk(patient: Patient) -> Finding:
+    """Is there room on its disk?"""
     folder = patient.settings.data_dir.absolute()
     free = shutil.disk_usage(next(path for path in [folder, *folder.parents] if path.exists())).free
     found = f"{free / 1024**3:.1f} GiB free"
@@ -143,6 +146,7 @@ def disk(patient: Patient) -> Finding:
 
 
 def memory(_: Patient) -> Finding:
+    """Is there enough memory?"""
     total = machine.memory_bytes()
     found = f"{total / 1024**3:.1f} GiB"
     if total < LEAST_MEMORY_BYTES:
@@ -151,6 +155,7 @@ def memory(_: Patient) -> Finding:
 
 
 def port(patient: Patient) -> Finding:
+    """Is the port of the API free, or ours?"""
     server = patient.settings.server
     if patient.running is not None:
         return Finding("Port", Verdict.OK, f"served by the running 'up': {patient.running.base_url}")
@@ -188,6 +193,7 @@ def service(patient: Patient) -> Finding:
 
 
 def settings(patient: Patient) -> Finding:
+    """Do the settings make sense?"""
     found = f"{patient.settings.environment.value}, {len(patient.settings.sources)} set, the rest at their defaults"
     if patient.settings.warnings:
         return Finding("Settings", Verdict.WARN, patient.settings.warnings[0], "Correct or remove that variable.")
@@ -195,6 +201,7 @@ def settings(patient: Patient) -> Finding:
 
 
 def database(patient: Patient) -> Finding:
+    """Does the database answer, and is it migrated?"""
     given = patient.settings.database.url
     url = given.get_secret_value() if given else patient.running.database_url if patient.running else None
     if url is None:
@@ -211,6 +218,7 @@ def database(patient: Patient) -> Finding:
 
 
 def redis(patient: Patient) -> Finding:
+    """Does Redis or Valkey answer?"""
     given = patient.settings.redis.url
     url = given.get_secret_value() if given else patient.running.redis_url if patient.running else None
     if url is None:
@@ -232,6 +240,7 @@ async def _redis_version(url: str) -> str:
 
 
 def event_log(patient: Patient) -> Finding:
+    """Can the event log be reached?"""
     if patient.settings.event_log == "postgres":
         return Finding("Event log", Verdict.OK, "in PostgreSQL (EVENT_LOG=postgres)")
     for address in (patient.settings.kafka.bootstrap_servers or "").split(","):
@@ -247,6 +256,7 @@ def event_log(patient: Patient) -> Finding:
 
 
 def time_zones(_: Patient) -> Finding:
+    """Is time zone data installed?"""
     try:
         zoneinfo.ZoneInfo("America/New_York")
     except zoneinfo.ZoneInfoNotFoundError:
@@ -255,6 +265,7 @@ def time_zones(_: Patient) -> Finding:
 
 
 def system_clock(_: Patient) -> Finding:
+    """Can this clock be right?"""
     now = clock.now()
     found = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     if now < RELEASED:

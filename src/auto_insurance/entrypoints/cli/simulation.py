@@ -26,33 +26,43 @@ if TYPE_CHECKING:
     from auto_insurance.entrypoints.cli.signin import Target
 
 
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="Write the events there in place of sending them, one JSON a line; - prints them."
+    ),
+]
+Drivers = Annotated[int, typer.Option(min=1, max=100000, help="Size of the fleet.")]
+Days = Annotated[float, typer.Option(min=0.001, max=366, help="How long the fleet drives, up to now.")]
+Start = Annotated[datetime | None, typer.Option(help="First instant, UTC.", show_default="so many --days before now")]
+Live = Annotated[bool, typer.Option("--live", help="Then go on in real time until Ctrl-C.")]
+SpeedUp = Annotated[float | None, typer.Option(min=1, help="At most so many simulated seconds a second in the past.")]
+Steady = Annotated[
+    int | None,
+    typer.Option(min=1, max=100000, help="Instead: so many devices drive all the time, from now on for --days."),
+]
+Duplicates = Annotated[float, typer.Option(min=0, max=1, help="Share of the uploads that are sent twice.")]
+Late = Annotated[float, typer.Option(min=0, max=1, help="Share of the uploads that come after the next one.")]
+Style = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=SHARE", help="Share of a driver style; may be repeated.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same drives.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="With -o: stop after this many events.")]
+
+
 def simulate(
-    output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "-o", help="Write the events there in place of sending them, one JSON a line; - prints them."
-        ),
-    ] = None,
-    drivers: Annotated[int, typer.Option(min=1, max=100_000, help="Size of the fleet.")] = 20,
-    days: Annotated[float, typer.Option(min=0.001, max=366, help="How long the fleet drives, up to now.")] = 1.0,
-    start: Annotated[
-        datetime | None, typer.Option(help="First instant, UTC.", show_default="so many --days before now")
-    ] = None,
-    live: Annotated[bool, typer.Option("--live", help="Then go on in real time until Ctrl-C.")] = False,
-    speed_up: Annotated[
-        float | None, typer.Option(min=1, help="At most so many simulated seconds a second in the past.")
-    ] = None,
-    steady: Annotated[
-        int | None,
-        typer.Option(min=1, max=100_000, help="Instead: so many devices drive all the time, from now on for --days."),
-    ] = None,
-    duplicates: Annotated[float, typer.Option(min=0, max=1, help="Share of the uploads that are sent twice.")] = 0.0,
-    late: Annotated[float, typer.Option(min=0, max=1, help="Share of the uploads that come after the next one.")] = 0.0,
-    style: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=SHARE", help="Share of a driver style; may be repeated.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same drives.")] = 1,
-    limit: Annotated[int | None, typer.Option(min=1, help="With -o: stop after this many events.")] = None,
+    output: Output = None,
+    drivers: Drivers = 20,
+    days: Days = 1.0,
+    start: Start = None,
+    live: Live = False,
+    speed_up: SpeedUp = None,
+    steady: Steady = None,
+    duplicates: Duplicates = 0.0,
+    late: Late = 0.0,
+    style: Style = None,
+    seed: Seed = 1,
+    limit: Limit = None,
     url: Url = None,
     username: Username = None,
     password_file: PasswordFile = None,
