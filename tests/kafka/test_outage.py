@@ -15,6 +15,7 @@ from auto_insurance.infra.db.uow import Database
 from auto_insurance.kernel.errors import Unavailable
 from tests.conformance.conftest import eventually, running
 from tests.conformance.effects import Effects, effects
+from tests.conformance.test_log import Positions, joined
 from tests.kafka.conftest import OpenLog
 from tests.support.kafka import KafkaBroker
 
@@ -38,7 +39,7 @@ async def accept(log: EventLog, value: str, waits: list[float]) -> None:
 async def test_a_broker_killed_under_load_loses_nothing(
     broker: KafkaBroker, open_log: OpenLog, effects_db: Database
 ) -> None:
-    log = open_log(append_timeout_s=1.5)
+    log = open_log(append_timeout_s=1.5, leave_timeout_s=1.0)
     await log.ensure_topics([SPEC])
     waits: list[float] = []
     accepted: list[str] = []
@@ -53,7 +54,12 @@ async def test_a_broker_killed_under_load_loses_nothing(
     async with running(effects_db, log, Effects([SPEC.name])):
         sending = asyncio.create_task(load())
         await eventually(lambda: _true(len(accepted) > 400))
+        leaving = await joined(log, "leaves", Positions(log), (SPEC.name,))
+        await leaving.poll(1, 0.1)
         await asyncio.to_thread(broker.kill)
+        began = time.monotonic()
+        await leaving.close()
+        assert time.monotonic() - began < 3.0, "a broker that is away holds nobody up"
         with pytest.raises(LogUnavailable):
             await log.append([NewRecord(SPEC.name, "key", b"9999")])
         await asyncio.to_thread(broker.start)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -136,13 +138,30 @@ class KafkaConsumer:
         log.info("partitions_revoked", group=self._group, member=self._name, partitions=len(lost))
 
     async def _leave(self) -> None:
+        """Leave the group; without a broker that would take as long as the session, so it goes on without us."""
         member, self._member = self._member, None
-        if member is not None:
-            await self._do(member.leave)
-            await self._revoke(member)
+        if member is None:
+            return
+        await self._do(member.placed)  # a poll that was cancelled has to end first
+        left = asyncio.Event()
+        work = partial(_leave, member, asyncio.get_running_loop(), left)
+        threading.Thread(target=work, name="kafka-consumer-leaves", daemon=True).start()
+        try:
+            async with asyncio.timeout(self._options.leave_timeout_s):
+                await left.wait()
+        except TimeoutError:
+            log.warning("consumer_left_without_notice", group=self._group, member=self._name)
+        member.abandon()
+        await self._revoke(member)
 
     async def _do(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)
         except KafkaException as error:
             raise translated(error, f"consumer of {self._group}") from error
+
+
+def _leave(member: Member, loop: asyncio.AbstractEventLoop, left: asyncio.Event) -> None:
+    member.leave()
+    with suppress(RuntimeError):  # nobody waits any more: the loop is closed
+        loop.call_soon_threadsafe(left.set)

@@ -100,11 +100,14 @@ class Member:
             log.debug("offsets_not_told", group=self._group, code=error_of(error).name())
 
     def leave(self) -> None:
-        """Leave the group; what was read counts as lost."""
+        """Leave the group. May take as long as the session time-out when no broker answers."""
         try:
             self._consumer.close()
         except KafkaException as error:
             log.warning("consumer_left_without_notice", group=self._group, error=error_of(error).name())
+
+    def abandon(self) -> None:
+        """Count what was read as lost."""
         self._lose(list(self._next))
         self._given.clear()
 

@@ -43,6 +43,8 @@ class KafkaLogOptions:
     heartbeat_s: float = 3.0
     join_wait_s: float = 2.0
     """How long the first poll of a member may wait for its partitions, beyond its own time."""
+    leave_timeout_s: float = 3.0
+    """How long leaving a group may take; a broker that is away finds out by the session time-out."""
     max_poll_interval_s: float = 300.0
     """A member that does not poll for so long loses its partitions."""
     static_members: bool = False
