@@ -126,7 +126,11 @@ class KafkaConsumer:
         for info in await self._look({tp.topic for tp in given}):
             if not any(tp.topic == info.name for tp in member.placed()):
                 self._ids[info.name] = info.id
-        positions = await self._listener.on_assigned(given)
+        try:
+            positions = await self._listener.on_assigned(given)
+        except Exception:
+            await self._do(member.serve)  # a database that is away for long does not cost us the membership
+            raise
         await self._do(partial(member.place, positions))
         log.info("partitions_assigned", group=self._group, member=self._name, partitions=len(given))
 

@@ -35,7 +35,7 @@ class Member:
         self._given: set[TopicPartition] = set()
         self._lost: list[TopicPartition] = []
         self.stale = False
-        """Whether the client missed a topic; it would look again only minutes later."""
+        """Whether it has to join anew: it failed, or missed a topic and would look again only minutes later."""
         self._consumer.subscribe(
             list(topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
         )
@@ -65,8 +65,13 @@ class Member:
             if left == 0 or self._lost or self._given or self.stale:
                 return []
 
+    def serve(self) -> None:
+        """Stay in the group without taking records, while no partition has its place yet."""
+        if not self._next and (message := self._consumer.poll(0)) is not None:
+            self._records([message])
+
     def place(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Read partitions of ours from these offsets on; others are left out. Raises ``LogUnavailable``."""
+        """Read partitions of ours from these offsets on; others are left out."""
         known = {tp: offset for tp, offset in positions.items() if tp in self._given or tp in self._next}
         moved = [tp for tp, offset in known.items() if self._next.get(tp, offset) != offset]
         places = [
@@ -83,8 +88,10 @@ class Member:
                     del self._next[tp]
                     self._given.add(tp)
             self._consumer.incremental_assign(places)
-        except KafkaException as error:
-            raise translated(error, "placing partitions") from error
+        except KafkaException as error:  # the assignment was lost meanwhile: ask the group again
+            log.info("partitions_not_placed", group=self._group, code=error_of(error).name())
+            self.stale = True
+            return
         self._next |= known
         self._given -= known.keys()
         self.tell(known)
@@ -128,6 +135,7 @@ class Member:
         if error.code() in {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE}:
             raise OffsetOutOfRange(f"{tp.topic}/{tp.partition} has no record {self._next.get(tp)}")
         if error.fatal():
+            self.stale = True
             raise translated(error, f"consumer of {self._group}")
         self.stale = self.stale or error.code() in UNKNOWN_TOPIC
         log.info("consumer_troubled", group=self._group, code=error.name())
