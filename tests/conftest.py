@@ -11,6 +11,7 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import structlog
 
 from auto_insurance.infra.db import migrate
 from auto_insurance.infra.db.engine import EngineOptions, create_engine
@@ -19,6 +20,14 @@ from auto_insurance.infra.embedded.postgres import EmbeddedPostgres
 from tests.support.kafka import KafkaBroker, running_broker
 
 SHARED_DATA = Path(os.environ.get("AUTO_INSURANCE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+# The default renders every local variable of every frame of a traceback, which takes seconds.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        structlog.processors.KeyValueRenderer(key_order=["event"]),
+    ]
+)
 _numbers = itertools.count(1)
 
 

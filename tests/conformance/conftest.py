@@ -83,7 +83,7 @@ async def running(db: Database, log: EventLog, handler: Effects, **options: obje
         await asyncio.wait_for(task, 20)
 
 
-async def eventually(probe: Callable[[], Awaitable[bool]], timeout_s: float = 20.0) -> None:
+async def eventually(probe: Callable[[], Awaitable[bool]], timeout_s: float = 60.0) -> None:
     """Wait until the probe says yes. Raises ``AssertionError`` after the time."""
     deadline = time.monotonic() + timeout_s
     while not await probe():

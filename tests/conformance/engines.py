@@ -56,7 +56,7 @@ class PostgresEngine:
 
     def open(self) -> PostgresLog:
         options = PostgresLogOptions(
-            session_timeout_s=TAKE_OVER_S, heartbeat_s=0.5, rebalance_s=0.3, poll_interval_s=0.2, append_timeout_s=2.0
+            session_timeout_s=TAKE_OVER_S, heartbeat_s=0.5, rebalance_s=0.3, poll_interval_s=0.2, append_timeout_s=6.0
         )
         return PostgresLog(self.url, options)
 

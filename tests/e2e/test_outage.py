@@ -138,7 +138,7 @@ def test_the_database_goes_away_under_load(system: System, server: EmbeddedPostg
     print(dict(load.answers), f"longest answer {load.longest_s:.1f} s")  # noqa: T201
     assert load.odd == []
     assert load.answers["upload", 503] > 0
-    assert load.answers["read", 503] > 0
+    assert load.answers["read", 503] > 0 or how == "freeze", "a read may outlast a freeze"
     assert load.longest_s < LONGEST_S
     system.wait_settled()
     print(f"all done {time.monotonic() - back:.1f} s after the end of the outage")  # noqa: T201

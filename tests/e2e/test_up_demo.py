@@ -123,8 +123,8 @@ def test_a_newcomer_runs_the_demo(folder: Path) -> None:
 
 def _watch_the_fleet(up: Up, before: dict[str, tuple[str, str | None]]) -> None:
     """Trips, scores and indicated premiums appear and move; what is charged does not."""
-    wait_for(lambda: up.get("/trips")["total"] >= DRIVERS, "a fleet's trips", 90, every_s=0.5)
-    wait_for(lambda: up.get("/drivers/DRV001/trips")["total"] >= 3, "trips of the first driver", 90, every_s=0.5)
+    wait_for(lambda: up.get("/trips")["total"] >= DRIVERS, "a fleet's trips", 180, every_s=0.5)
+    wait_for(lambda: up.get("/drivers/DRV001/trips")["total"] >= 3, "trips of the first driver", 180, every_s=0.5)
 
     def indicated() -> bool:
         return sum(price is not None for _, price in prices(up).values()) >= DRIVERS // 2

@@ -148,10 +148,19 @@ def test_5001_events_are_too_many_and_5000_are_not(sender: Sender) -> None:
 
 
 def test_ten_megabytes_of_one_field_plain_or_packed(sender: Sender) -> None:
-    body = json.dumps({"events": [sender.good(1, extra={"note": "x" * 10 * 1024 * 1024})]}).encode()
+    ten = sender.good(1, extra={"note": "x" * 10 * 1024 * 1024})
+    answer = sender.post(json.dumps({"events": [ten, sender.good(2)]}).encode())
+    assert answer.status_code == 202, answer.text
+    [refused] = answer.json()["results"]
+    assert (answer.json()["accepted"], refused["index"]) == (1, 0)
+    assert [(reason["code"], reason["field"]) for reason in refused["reasons"]] == [("invalid_extra", "extra")]
+
+
+def test_more_than_a_batch_may_hold_plain_or_packed(sender: Sender) -> None:
+    body = json.dumps({"events": [sender.good(1, extra={"note": "x" * 17 * 1024 * 1024})]}).encode()
     problem(sender.post(body), 413, "body_too_large")
     packed = gzip.compress(body)
-    assert len(packed) < 20_000
+    assert len(packed) < 40_000
     problem(sender.post(packed, **{"Content-Encoding": "gzip"}), 413, "body_too_large")
     pieces = (body[i : i + 65_536] for i in range(0, len(body), 65_536))  # no Content-Length
     headers = {"X-Device-Key": sender.key, "Content-Type": "application/json"}
