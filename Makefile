@@ -28,7 +28,7 @@ run: setup ## Start everything on embedded engines with a simulated demo fleet (
 
 test: setup ## Run all tests in parallel with coverage (floor: 90 % of branches)
 	@rm -f .coverage .coverage.*
-	@$(BIN)/python -m pytest -n 2 --dist worksteal --cov --cov-report=
+	@$(BIN)/python -m pytest -n 2 --dist worksteal --durations=15 --cov --cov-report=
 	@$(BIN)/coverage report --skip-covered | tail -n 40
 
 check: setup format-check lint types imports deps test ## What CI runs: format, lint, types, import rules, dependencies, tests
