@@ -81,7 +81,7 @@ def folder() -> Iterator[Path]:
 
 
 def driver_trips(up: Up, driver_id: str = "me", *, completed: bool = False) -> set[str]:
-    """Return the driver's trips. One that ended may be under way again: what comes within the silence goes on with it."""
+    """Return the driver's trips. One that ended may be under way again: what comes soon enough goes on with it."""
     found: dict[str, Any] = up.get(f"/drivers/{driver_id}/trips?page_size=100")
     return {trip["trip_id"] for trip in found["items"] if trip["status"] == "completed" or not completed}
 
