@@ -7,9 +7,12 @@ the miles where the limit was known, phone seconds over the time in which the ph
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
 
 from auto_insurance.trips.schemas import TripSums, TripTotals
 
@@ -17,6 +20,7 @@ FEATURES_VERSION = "driving-1"
 """Changes when a name, unit or formula does; scores and artefacts carry it."""
 
 FeatureValues = Mapping[str, float | None]
+Doubles = NDArray[np.float64]
 
 TRIPS_WINDOW = "the trips summed: a driver's scoring window, or one trip"
 OWN_TRIPS = "trips of this system, see trips.models"
@@ -32,81 +36,95 @@ class Harm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """A documented feature: ``of`` gives its value in ``unit``, or None where it was not observed."""
+    """A documented feature: a ratio of two sums over trips, ``scale * part / whole``, or a sum in units of ``per``.
+
+    ``part`` and ``whole`` name fields of :class:`TripSums`. The value is ``unobserved`` where the whole is nothing.
+    """
 
     name: str
     unit: str
-    formula: str
     harm: Harm
-    of: Callable[[TripSums], float | None]
+    part: str
+    whole: str | None = None
+    scale: float = 1.0
+    per: float = 1.0
+    within: bool = False
+    """The part is one of the whole: rounding may not make it larger."""
+    unobserved: float | None = None
     upper: float | None = None
     """Largest possible value (a share ends at 1); None if open."""
     window: str = TRIPS_WINDOW
     source: str = OWN_TRIPS
 
+    @property
+    def formula(self) -> str:
+        """The formula in terms of the sums, for people."""
+        if self.whole is None:
+            return self.part if self.per == 1.0 else f"{self.part} / {self.per:g}"
+        ratio = f"{self.part} / {self.whole}"
+        return ratio if self.scale == 1.0 else f"{self.scale:g} * {ratio}"
 
-def _ratio(part: float, whole: float, scale: float = 1.0) -> float | None:
-    """Return ``scale * part / whole``, or None where nothing was observed."""
-    # The quotient first: a part of a whole is then at most ``scale``, to the last bit.
-    return scale * (part / whole) if whole > 0 else None
+    def of(self, sums: TripSums) -> float | None:
+        """Return the value in ``unit``, or None where it was not observed."""
+        part: float = getattr(sums, self.part)
+        if self.whole is None:
+            return part / self.per
+        whole: float = getattr(sums, self.whole)
+        if whole <= 0:
+            return self.unobserved
+        # The quotient first: a part of a whole is then at most ``scale``, to the last bit.
+        return self.scale * ((min(part, whole) if self.within else part) / whole)
 
-
-def _per_100_miles(name: str, formula: str, count: Callable[[TripSums], float]) -> Feature:
-    return Feature(
-        name,
-        "events per 100 miles",
-        f"100 * {formula} / distance_miles",
-        Harm.MORE_IS_WORSE,
-        lambda s: _ratio(count(s), s.distance_miles, 100.0),
-    )
-
-
-def _over_limit(name: str, formula: str, seconds: Callable[[TripSums], float]) -> Feature:
-    return Feature(
-        name,
-        "seconds per 100 miles with a known limit",
-        f"100 * {formula} / speed_limit_known_miles",
-        Harm.MORE_IS_WORSE,
-        lambda s: _ratio(seconds(s), s.speed_limit_known_miles, 100.0),
-    )
-
-
-def _share(name: str, formula: str, miles: Callable[[TripSums], float], harm: Harm) -> Feature:
-    return Feature(
-        name,
-        "share of miles",
-        f"{formula} / distance_miles",
-        harm,
-        lambda s: _ratio(min(miles(s), s.distance_miles), s.distance_miles),
-        upper=1.0,
-    )
+    def of_all(self, sums: Mapping[str, Doubles]) -> Doubles:
+        """Return the values of many at once, bit by bit those of :meth:`of`; NaN is None."""
+        part = sums[self.part]
+        if self.whole is None:
+            return part / self.per
+        whole = sums[self.whole]
+        seen = whole > 0
+        values = np.full(len(part), np.nan if self.unobserved is None else self.unobserved)
+        with np.errstate(over="ignore", under="ignore"):
+            np.divide(np.minimum(part, whole) if self.within else part, whole, out=values, where=seen)
+            np.multiply(values, self.scale, out=values, where=seen)
+        return values
 
 
-def _total(name: str, unit: str, formula: str, value: Callable[[TripSums], float]) -> Feature:
-    return Feature(name, unit, formula, Harm.NONE, value)
+def _per_100_miles(name: str, count: str) -> Feature:
+    return Feature(name, "events per 100 miles", Harm.MORE_IS_WORSE, count, "distance_miles", scale=100.0)
+
+
+def _over_limit(name: str, seconds: str) -> Feature:
+    unit = "seconds per 100 miles with a known limit"
+    return Feature(name, unit, Harm.MORE_IS_WORSE, seconds, "speed_limit_known_miles", scale=100.0)
+
+
+def _share(name: str, miles: str, harm: Harm) -> Feature:
+    return Feature(name, "share of miles", harm, miles, "distance_miles", within=True, upper=1.0)
 
 
 BEHAVIOUR: Sequence[Feature] = (
-    _per_100_miles("harsh_braking_per_100mi", "harsh_braking_count", lambda s: s.harsh_braking_count),
-    _per_100_miles("severe_braking_per_100mi", "harsh_braking_severe_count", lambda s: s.harsh_braking_severe_count),
-    _per_100_miles("rapid_accel_per_100mi", "rapid_accel_count", lambda s: s.rapid_accel_count),
-    _per_100_miles("severe_accel_per_100mi", "rapid_accel_severe_count", lambda s: s.rapid_accel_severe_count),
-    _per_100_miles("harsh_corner_per_100mi", "harsh_corner_count", lambda s: s.harsh_corner_count),
-    _per_100_miles("severe_corner_per_100mi", "harsh_corner_severe_count", lambda s: s.harsh_corner_severe_count),
-    _over_limit("speeding_s_per_100mi", "speeding_s", lambda s: s.speeding_s),
-    _over_limit("speeding_10_s_per_100mi", "speeding_10_s", lambda s: s.speeding_10_s),
-    _over_limit("speeding_20_s_per_100mi", "speeding_20_s", lambda s: s.speeding_20_s),
+    _per_100_miles("harsh_braking_per_100mi", "harsh_braking_count"),
+    _per_100_miles("severe_braking_per_100mi", "harsh_braking_severe_count"),
+    _per_100_miles("rapid_accel_per_100mi", "rapid_accel_count"),
+    _per_100_miles("severe_accel_per_100mi", "rapid_accel_severe_count"),
+    _per_100_miles("harsh_corner_per_100mi", "harsh_corner_count"),
+    _per_100_miles("severe_corner_per_100mi", "harsh_corner_severe_count"),
+    _over_limit("speeding_s_per_100mi", "speeding_s"),
+    _over_limit("speeding_10_s_per_100mi", "speeding_10_s"),
+    _over_limit("speeding_20_s_per_100mi", "speeding_20_s"),
     Feature(
         "phone_s_per_hour",
         "seconds per hour in which phone use was observed",
-        "3600 * phone_usage_s / phone_known_s",
         Harm.MORE_IS_WORSE,
-        lambda s: _ratio(min(s.phone_usage_s, s.phone_known_s), s.phone_known_s, 3600.0),
+        "phone_usage_s",
+        "phone_known_s",
+        scale=3600.0,
+        within=True,
         upper=3600.0,
     ),
-    _share("night_share", "night_miles", lambda s: s.night_miles, Harm.MORE_IS_WORSE),
-    _share("late_night_share", "late_night_miles", lambda s: s.late_night_miles, Harm.MORE_IS_WORSE),
-    _share("rush_hour_share", "rush_hour_miles", lambda s: s.rush_hour_miles, Harm.MORE_IS_WORSE),
+    _share("night_share", "night_miles", Harm.MORE_IS_WORSE),
+    _share("late_night_share", "late_night_miles", Harm.MORE_IS_WORSE),
+    _share("rush_hour_share", "rush_hour_miles", Harm.MORE_IS_WORSE),
 )
 """What a model may score. Severe events and higher bands of speed are contained in the wider ones, so that a worse
 event raises one feature and lowers none."""
@@ -115,20 +133,24 @@ CONTEXT: Sequence[Feature] = (
     Feature(
         "phone_s_per_100mi",
         "seconds per 100 miles in which phone use was observed",
-        "100 * phone_usage_s / phone_known_miles",
         Harm.NONE,
-        lambda s: _ratio(s.phone_usage_s, s.phone_known_miles, 100.0),
+        "phone_usage_s",
+        "phone_known_miles",
+        scale=100.0,
     ),
-    _share("weekend_share", "weekend_miles", lambda s: s.weekend_miles, Harm.NONE),
-    _share("low_speed_share", "low_speed_miles", lambda s: s.low_speed_miles, Harm.NONE),
-    _share("high_speed_share", "high_speed_miles", lambda s: s.high_speed_miles, Harm.NONE),
-    _total("exposure_miles", "miles", "distance_miles", lambda s: s.distance_miles),
-    _total("driving_hours", "hours", "duration_s / 3600", lambda s: s.duration_s / 3600.0),
-    _total(
+    _share("weekend_share", "weekend_miles", Harm.NONE),
+    _share("low_speed_share", "low_speed_miles", Harm.NONE),
+    _share("high_speed_share", "high_speed_miles", Harm.NONE),
+    Feature("exposure_miles", "miles", Harm.NONE, "distance_miles"),
+    Feature("driving_hours", "hours", Harm.NONE, "duration_s", per=3600.0),
+    Feature(
         "speed_limit_known_share",
         "share of miles",
-        "speed_limit_known_miles / distance_miles",
-        lambda s: _ratio(min(s.speed_limit_known_miles, s.distance_miles), s.distance_miles) or 0.0,
+        Harm.NONE,
+        "speed_limit_known_miles",
+        "distance_miles",
+        within=True,
+        unobserved=0.0,
     ),
 )
 """Shown beside a score, never scored: distance belongs to exposure, road type is not the driver's doing, and phone
@@ -140,6 +162,11 @@ FEATURES: Mapping[str, Feature] = {feature.name: feature for feature in (*BEHAVI
 def extract(sums: TripSums) -> dict[str, float | None]:
     """Return every feature of a driver's totals or of one trip; None is unknown."""
     return {name: feature.of(sums) for name, feature in FEATURES.items()}
+
+
+def extract_all(sums: Mapping[str, Doubles]) -> dict[str, Doubles]:
+    """Return every feature of many drivers or trips; ``sums`` has an array per field of ``TripSums``. NaN: unknown."""
+    return {name: feature.of_all(sums) for name, feature in FEATURES.items()}
 
 
 def driver_features(totals: TripTotals) -> dict[str, float | None]:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auto_insurance.risk.features import BEHAVIOUR, CONTEXT, FEATURES, Harm, driver_features, extract
+from auto_insurance.risk.features import BEHAVIOUR, CONTEXT, FEATURES, Harm, driver_features, extract, extract_all
 from auto_insurance.trips.schemas import TripSums, TripTotals
 
 miles = st.floats(0.01, 5000)
@@ -62,6 +63,15 @@ def test_rates_do_not_depend_on_how_often_the_same_driving_is_summed(given_sums:
     once, often = extract(given_sums), extract(more)
     for feature in BEHAVIOUR:
         assert often[feature.name] == pytest.approx(once[feature.name])
+
+
+@given(st.lists(sums() | st.just(TripSums()), min_size=1, max_size=8))
+def test_all_at_once_is_each_by_itself_to_the_last_bit(some: list[TripSums]) -> None:
+    columns = {name: np.array([getattr(one, name) for one in some], np.float64) for name in TripSums.__struct_fields__}
+    found = extract_all(columns)
+    for place, one in enumerate(some):
+        row = {name: None if np.isnan(values[place]) else float(values[place]) for name, values in found.items()}
+        assert row == extract(one)
 
 
 def test_unknown_is_none_and_never_zero() -> None:
