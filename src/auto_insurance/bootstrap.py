@@ -45,6 +45,7 @@ from auto_insurance.portal.service import PortalService
 from auto_insurance.pricing import handlers as pricing_handlers
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk import handlers as risk_handlers
+from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskService
 from auto_insurance.telematics.limits import IngestPolicy
 from auto_insurance.telematics.service import (
@@ -70,6 +71,7 @@ _TABLES = (
     "identity.models",
     "drivers.models",
     "telematics.models",
+    "telematics.models_archives",
     "trips.models",
     "risk.models",
     "pricing.models",
@@ -226,6 +228,7 @@ def _compose(container: Container) -> None:
         ImportRunner(database, container.log, telematics.policy),
         trips,
         risk,
+        RiskReports(risk, drivers),
         pricing,
         PortalService(trips, telematics, drivers, risk, pricing),
     ):

@@ -27,6 +27,7 @@ from auto_insurance.kernel import clock, events, ids
 from auto_insurance.kernel.events import Envelope, new_event
 from auto_insurance.kernel.outcome import Outcome
 from auto_insurance.pricing.service import PricingService
+from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskService
 from auto_insurance.trips.models import trips
 from auto_insurance.trips.schemas import TripSums
@@ -40,6 +41,7 @@ class World:
     """Services over the real tables."""
 
     db: Database
+    drivers: DriverService
     risk: RiskService
     pricing: PricingService
 
@@ -48,7 +50,11 @@ class World:
         role = Role.ADMIN if admin else Role.DRIVER
         person = Principal(user_id=ids.new_uuid(), username="somebody", roles=frozenset({role}), driver_id=driver_id)
         app: FastAPI = create_app(AppOptions(), [router])
-        services: dict[type, object] = {RiskService: self.risk, PricingService: self.pricing}
+        services: dict[type, object] = {
+            RiskService: self.risk,
+            RiskReports: RiskReports(self.risk, self.drivers),
+            PricingService: self.pricing,
+        }
         attach_state(app, AppState(database=self.db, services=services))
         app.dependency_overrides[current_user] = lambda: person
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1")
@@ -57,7 +63,7 @@ class World:
 def make_world(db: Database) -> World:
     """Compose the services as the application does; only the parts of drivers that issue keys are left out."""
     people = DriverService(cast("Any", None), cast("Any", None))
-    return World(db, RiskService(TripService(), people), PricingService(people))
+    return World(db, people, RiskService(TripService(), people), PricingService(people))
 
 
 async def add_driver(uow: UnitOfWork, driver_id: str, **facts: Any) -> None:

@@ -7,12 +7,13 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import RowMapping, delete, insert, select
+from sqlalchemy import ARRAY, Date, Float, RowMapping, Text, cast, delete, func, insert, select, text
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.risk.models import risk_scores, trip_scores
-from auto_insurance.risk.schemas import Reason, RiskScore, TripScore
+from auto_insurance.risk.schemas import DayScore, Reason, RiskScore, TripScore
 
 MAX_HISTORY = 1000
 
@@ -44,6 +45,53 @@ async def scores_since(uow: UnitOfWork, driver_id: str, since: datetime, limit: 
         .limit(min(limit, MAX_HISTORY))
     )
     return [_score(row) for row in (await uow.conn.execute(query)).mappings()]
+
+
+async def history_page(
+    uow: UnitOfWork, driver_id: str, since: datetime, *, offset: int, limit: int
+) -> tuple[list[RiskScore], int]:
+    """Return a page of a driver's scores from ``since`` on, the newest first, and how many there are."""
+    of_driver = (risk_scores.c.driver_id == driver_id, risk_scores.c.calculated_at >= since)
+    query = (
+        select(risk_scores)
+        .where(*of_driver)
+        .order_by(risk_scores.c.calculated_at.desc(), risk_scores.c.score_id.desc())
+        .offset(offset)
+        .limit(limit)
+    )
+    total = (await uow.conn.execute(select(func.count()).select_from(risk_scores).where(*of_driver))).scalar_one()
+    return [_score(row) for row in (await uow.conn.execute(query)).mappings()], total
+
+
+async def score_before(uow: UnitOfWork, driver_id: str, at: datetime) -> RiskScore | None:
+    """Return the newest score that was calculated before ``at``, None if there was none."""
+    query = (
+        select(risk_scores)
+        .where(risk_scores.c.driver_id == driver_id, risk_scores.c.calculated_at < at)
+        .order_by(risk_scores.c.calculated_at.desc(), risk_scores.c.score_id.desc())
+        .limit(1)
+    )
+    row = (await uow.conn.execute(query)).mappings().first()
+    return _score(row) if row is not None else None
+
+
+async def days_since(uow: UnitOfWork, driver_id: str, since: datetime, time_zone: str) -> list[DayScore]:
+    """Return the last score of each local day from ``since`` on, the oldest first; at most one per day."""
+    c = risk_scores.c
+    day = cast(func.timezone(time_zone, c.calculated_at), Date)
+    newest = (c.calculated_at.desc(), c.score_id.desc())
+    query = (
+        select(
+            day.label("day"),
+            func.array_agg(aggregate_order_by(c.risk_score, *newest), type_=ARRAY(Float))[1].label("risk_score"),
+            func.array_agg(aggregate_order_by(c.risk_category, *newest), type_=ARRAY(Text))[1].label("risk_category"),
+            func.count().label("calculations"),
+        )
+        .where(c.driver_id == driver_id, c.calculated_at >= since)
+        .group_by(text("1"))
+        .order_by(text("1"))
+    )
+    return [DayScore(**row) for row in (await uow.conn.execute(query)).mappings()]
 
 
 async def put_trip_score(uow: UnitOfWork, score: TripScore) -> None:

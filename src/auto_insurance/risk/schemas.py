@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Self
 from uuid import UUID
@@ -93,6 +93,15 @@ class TripScore(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
     revision: int
     scored_at: datetime
+
+
+class DayScore(msgspec.Struct, frozen=True):
+    """The last score of a driver's local day, and how many were calculated on it."""
+
+    day: date
+    risk_score: float
+    risk_category: str
+    calculations: int
 
 
 # --- HTTP ---

@@ -75,6 +75,11 @@ class RiskService:
         return self._loaded.model.info
 
     @property
+    def window_days(self) -> int:
+        """How far back driving counts."""
+        return self._options.window_days
+
+    @property
     def base_frequency(self) -> float:
         """Claims per million miles of a driver with typical values, to which contributions are relative."""
         return self._loaded.model.base_frequency
@@ -97,6 +102,10 @@ class RiskService:
                 new_event(_announcement(score), type=RISK_SCORE_CALCULATED, version=1, key=score.driver_id),
             )
         return scores
+
+    async def preview(self, uow: UnitOfWork, driver_ids: Sequence[str], reason: str, days: int) -> list[RiskScore]:
+        """Score several drivers by their last ``days`` of driving; nothing is stored."""
+        return score_all(self._loaded, await self._driving(uow, driver_ids, days), reason)
 
     async def latest(self, uow: UnitOfWork, driver_id: str) -> RiskScore | None:
         """Return the driver's newest score, None before the first."""
@@ -158,10 +167,11 @@ class RiskService:
         yearly = score.exposure_miles * DAYS_PER_YEAR / days
         return self._loaded.exposure.claims_per_year(score.expected_claims_per_million_miles, yearly)
 
-    async def _driving(self, uow: UnitOfWork, driver_ids: Sequence[str]) -> list[Driving]:
+    async def _driving(self, uow: UnitOfWork, driver_ids: Sequence[str], days: int | None = None) -> list[Driving]:
         """Return each driver's window: up to now, or up to the last trip where there is no newer one."""
         until = clock.now()
-        since = until - timedelta(days=self._options.window_days)
+        window = timedelta(days=days or self._options.window_days)
+        since = until - window
         recent = await self._trips.totals(uow, driver_ids, since, until + AHEAD)
         missing = [driver_id for driver_id in driver_ids if not _has_trips(recent.get(driver_id))]
         ever = await self._trips.totals(uow, missing, EARLIEST, until + AHEAD) if missing else {}
@@ -171,14 +181,14 @@ class RiskService:
             if driver_id not in missing:
                 found.append(Driving(recent[driver_id], since, until, ScoreBasis.RECENT))
             elif last is not None and _has_trips(last) and last.last_end is not None:
-                found.append(await self._older(uow, driver_id, last.last_end))
+                found.append(await self._older(uow, driver_id, last.last_end, window))
             else:
                 found.append(Driving(TripTotals(driver_id=driver_id), since, until, ScoreBasis.NONE))
         return found
 
-    async def _older(self, uow: UnitOfWork, driver_id: str, last_end: datetime) -> Driving:
+    async def _older(self, uow: UnitOfWork, driver_id: str, last_end: datetime, window: timedelta) -> Driving:
         until = last_end + timedelta(microseconds=1)
-        since = until - timedelta(days=self._options.window_days)
+        since = until - window
         totals = (await self._trips.totals(uow, [driver_id], since, until))[driver_id]
         return Driving(totals, since, until, ScoreBasis.OLDER)
 

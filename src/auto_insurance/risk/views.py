@@ -6,6 +6,7 @@ from auto_insurance.risk.explain import reason_codes, recommendations
 from auto_insurance.risk.features import FEATURES
 from auto_insurance.risk.model import ModelInfo
 from auto_insurance.risk.schemas import (
+    NOTES,
     ContributionOut,
     FeatureOut,
     ModelOut,
@@ -14,6 +15,7 @@ from auto_insurance.risk.schemas import (
     RiskBreakdownOut,
     RiskScore,
     RiskScoreOut,
+    ScoreBasis,
 )
 from auto_insurance.risk.service import RiskService
 
@@ -39,6 +41,11 @@ def model_out(info: ModelInfo, score: RiskScore) -> ModelOut:
     )
 
 
+def note_of(score: RiskScore) -> str:
+    """Say in a sentence what a score rests on."""
+    return NOTES[ScoreBasis(score.basis)]
+
+
 def breakdown_out(risk: RiskService, score: RiskScore) -> RiskBreakdownOut:
     """Return a score with everything behind it."""
     base = RiskScoreOut.of(score, model_out(risk.model, score))
@@ -48,9 +55,9 @@ def breakdown_out(risk: RiskService, score: RiskScore) -> RiskBreakdownOut:
         expected_claims_per_year=risk.expected_claims_per_year(score),
         features_version=score.features_version,
         features=[_feature(risk, name, value) for name, value in score.features.items()],
-        contributions=[_contribution(reason) for reason in score.contributions],
+        contributions=[contribution_out(reason) for reason in score.contributions],
         reason_codes=reason_codes(score.contributions),
-        recommendations=[_recommendation(reason) for reason in recommendations(score.contributions)],
+        recommendations=[recommendation_out(reason) for reason in recommendations(score.contributions)],
     )
 
 
@@ -61,7 +68,8 @@ def _feature(risk: RiskService, name: str, value: float | None) -> FeatureOut:
     return FeatureOut(name=name, value=value, unit=unit, typical=typical, scored=typical is not None)
 
 
-def _contribution(reason: Reason) -> ContributionOut:
+def contribution_out(reason: Reason) -> ContributionOut:
+    """Return a contribution as HTTP clients see it."""
     return ContributionOut(
         code=reason.code,
         feature=reason.feature,
@@ -75,7 +83,8 @@ def _contribution(reason: Reason) -> ContributionOut:
     )
 
 
-def _recommendation(reason: Reason) -> RecommendationOut:
+def recommendation_out(reason: Reason) -> RecommendationOut:
+    """Return a recommendation as HTTP clients see it."""
     return RecommendationOut(
         code=reason.code,
         title=reason.title,

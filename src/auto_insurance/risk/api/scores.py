@@ -13,7 +13,7 @@ from auto_insurance.risk.schemas import RiskBreakdownOut, RiskScoreOut
 from auto_insurance.risk.service import RiskService
 from auto_insurance.risk.views import breakdown_out, model_out
 
-router = APIRouter(prefix="/risk", tags=["risk"])
+router = APIRouter()
 
 Recalculate = Annotated[bool, Query(description="Calculate a new score now, from all trips so far, and keep it.")]
 Risk = Annotated[RiskService, service(RiskService)]
