@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 
-class TelemetryEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
+class TelemetryEvent(msgspec.Struct, kw_only=True, omit_defaults=True, gc=False):
     """One event as a device sends it and as the log carries it.
 
     Units: speed and speed_limit mph, acceleration (along, front positive) and lateral_acceleration g,

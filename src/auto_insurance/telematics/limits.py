@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from enum import StrEnum
+
+from auto_insurance.kernel import clock
 
 US_PER_S = 1_000_000
 EARLIEST_US = 946_684_800 * US_PER_S
@@ -30,6 +35,7 @@ class ReasonCode(StrEnum):
     INVALID_TIMESTAMP = "invalid_timestamp"
     TIMESTAMP_IN_FUTURE = "timestamp_in_future"
     TOO_OLD = "too_old"
+    MONTH_ARCHIVED = "month_archived"
     INVALID_COORDINATES = "invalid_coordinates"
     INCOMPLETE_POSITION = "incomplete_position"
     OUT_OF_RANGE = "out_of_range"
@@ -37,6 +43,35 @@ class ReasonCode(StrEnum):
     INVALID_EXTRA = "invalid_extra"
     FOREIGN_DEVICE = "foreign_device"
     DRIVER_MISMATCH = "driver_mismatch"
+
+
+class ArchivedMonths:
+    """The months whose events lie in the archive: nothing can be added to them until they are restored.
+
+    One instance is shared by all that judge events in a process; whoever looks after the archive replaces its months.
+    """
+
+    def __init__(self, months: Iterable[tuple[int, int]] = ()) -> None:
+        self._spans: tuple[tuple[int, int], ...] = ()
+        self.replace(months)
+
+    @property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """[start, end) of each month in order, microseconds since the epoch."""
+        return self._spans
+
+    def replace(self, months: Iterable[tuple[int, int]]) -> None:
+        """Take these (year, month), in UTC, for the archived ones from now on."""
+        self._spans = tuple((_start_us(year, month), _start_us(year, month + 1)) for year, month in sorted(set(months)))
+
+    def hold(self, t_us: int) -> bool:
+        """Return whether an instant lies in an archived month."""
+        index = bisect_right(self._spans, t_us, key=lambda span: span[0]) - 1
+        return index >= 0 and t_us < self._spans[index][1]
+
+
+def _start_us(year: int, month: int) -> int:
+    return clock.to_us(datetime(year + (month - 1) // 12, (month - 1) % 12 + 1, 1, tzinfo=UTC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +83,7 @@ class IngestPolicy:
     max_speed_mph: float = 250.0
     max_acceleration_g: float = 16.0
     low_accuracy_m: float = 50.0
+    archived: ArchivedMonths = field(default_factory=ArchivedMonths)
 
 
 @dataclass(frozen=True, slots=True)

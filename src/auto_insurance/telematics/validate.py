@@ -6,23 +6,20 @@ that both come to the same verdict however long a record waited.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import struct
 from collections.abc import Mapping
-from datetime import datetime
 from math import isfinite
 from typing import Any, get_type_hints
 
 import msgspec
 
 from auto_insurance.contracts.telematics import TelemetryEvent
-from auto_insurance.kernel import clock
+from auto_insurance.telematics import event_ids
 from auto_insurance.telematics.extras import canonical_extra
 from auto_insurance.telematics.limits import (
     EARLIEST_US,
     MAX_TEXT,
-    MAX_TIMESTAMP_TEXT,
     NULL_ISLAND_DEG,
     US_PER_S,
     IngestPolicy,
@@ -30,6 +27,7 @@ from auto_insurance.telematics.limits import (
     ReasonCode,
 )
 from auto_insurance.telematics.schemas import EventType, Quality, Sample
+from auto_insurance.telematics.timestamps import parse_timestamp
 
 DEFAULT_POLICY = IngestPolicy()
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
@@ -37,8 +35,6 @@ _EVENT_TYPES = frozenset(EventType)
 _FIELDS = get_type_hints(TelemetryEvent)
 _REQUIRED = ("device_id", "timestamp")
 _SINGLE = struct.Struct("<f")
-_encode = msgspec.json.Encoder().encode
-_MAX_MS = 253_402_300_799_999
 
 
 def normalise(
@@ -69,17 +65,10 @@ def normalise(
     return _sample(event, t_us, received_us, (latitude, longitude), numbers, extra, policy)
 
 
-def normalise_json(
-    value: object,
-    *,
-    received_us: int,
-    now_us: int,
-    policy: IngestPolicy = DEFAULT_POLICY,
-    any_age: bool = False,
-) -> tuple[TelemetryEvent | None, Sample | list[Reason]]:
-    """Return the typed event, if it has the right types, and what :func:`normalise` says of it, for any JSON value."""
+def read_event(value: object) -> TelemetryEvent | list[Reason]:
+    """Return the typed event that a JSON value holds, or all reasons why there is none. Never raises."""
     if not isinstance(value, Mapping):
-        return None, [Reason(ReasonCode.NOT_AN_OBJECT, "", "An event must be a JSON object.")]
+        return [Reason(ReasonCode.NOT_AN_OBJECT, "", "An event must be a JSON object.")]
     reasons = [
         Reason(ReasonCode.MISSING_FIELD, name, f"{name} is required.") for name in _REQUIRED if value.get(name) is None
     ]
@@ -92,9 +81,21 @@ def normalise_json(
             fields[name] = msgspec.convert(value[name], type_)
         except (msgspec.ValidationError, OverflowError, RecursionError):
             reasons.append(Reason(ReasonCode.WRONG_TYPE, name, f"{name} has the wrong type."))
-    if reasons:
-        return None, reasons
-    event = TelemetryEvent(**fields)
+    return reasons or TelemetryEvent(**fields)
+
+
+def normalise_json(
+    value: object,
+    *,
+    received_us: int,
+    now_us: int,
+    policy: IngestPolicy = DEFAULT_POLICY,
+    any_age: bool = False,
+) -> tuple[TelemetryEvent | None, Sample | list[Reason]]:
+    """Return the typed event, if it has the right types, and what :func:`normalise` says of it, for any JSON value."""
+    event = read_event(value)
+    if not isinstance(event, TelemetryEvent):
+        return None, event
     return event, normalise(event, received_us=received_us, now_us=now_us, policy=policy, any_age=any_age)
 
 
@@ -115,21 +116,6 @@ def _check_ids(event: TelemetryEvent, reasons: list[Reason]) -> None:
             reasons.append(Reason(code, name, f"{name} must be 1 to {MAX_TEXT} printable characters."))
 
 
-def parse_timestamp(value: str | float) -> int | None:
-    """Return microseconds since the epoch of ISO 8601 text with an offset or of milliseconds; None if it is neither."""
-    if isinstance(value, str):
-        if len(value) > MAX_TIMESTAMP_TEXT:
-            return None
-        try:
-            at = datetime.fromisoformat(value)
-            return None if at.tzinfo is None else clock.to_us(at)
-        except (ValueError, OverflowError):
-            return None
-    if isinstance(value, bool) or not 0 <= value <= _MAX_MS:  # NaN compares false
-        return None
-    return value * 1000 if isinstance(value, int) else round(value * 1000)
-
-
 def _timestamp(
     value: str | float, now_us: int, policy: IngestPolicy, any_age: bool, reasons: list[Reason]
 ) -> int | None:
@@ -146,6 +132,9 @@ def _timestamp(
     elif not any_age and t_us < now_us - policy.late_window_s * US_PER_S:
         message = f"timestamp is older than {policy.late_window_s / 86_400:g} days; older events need an import."
         reasons.append(Reason(ReasonCode.TOO_OLD, "timestamp", message))
+    elif policy.archived.hold(t_us):
+        message = "timestamp lies in a month that is archived; it can be sent once that month is restored."
+        reasons.append(Reason(ReasonCode.MONTH_ARCHIVED, "timestamp", message))
     return t_us
 
 
@@ -209,28 +198,28 @@ def _sample(
     heading = 0.0 if numbers["heading"] == 360.0 else numbers["heading"]
     # Devices that don't know the limit send 0: unknown is None, never zero.
     limit = numbers["speed_limit"] or None
-    content = (
-        event.device_id,
-        t_us,
-        latitude,
-        longitude,
-        numbers["speed"],
-        numbers["acceleration"],
-        numbers["lateral_acceleration"],
-        heading,
-        numbers["altitude"],
-        accuracy,
-        event.event_type,
-        limit,
-        event.phone_in_use,
-        event.trip_id,
-        extra,
+    content = event_ids.Content(
+        device_id=event.device_id,
+        t_us=t_us,
+        latitude=latitude,
+        longitude=longitude,
+        speed_mph=numbers["speed"],
+        accel_g=numbers["acceleration"],
+        lateral_g=numbers["lateral_acceleration"],
+        heading_deg=heading,
+        altitude_m=numbers["altitude"],
+        gps_accuracy_m=accuracy,
+        speed_limit_mph=limit,
+        phone_in_use=event.phone_in_use,
+        event_type=event.event_type,
+        trip_id=event.trip_id,
+        extra=extra,
     )
     return Sample(
         device_id=event.device_id,
         driver_id="",
         t_us=t_us,
-        event_id=event.event_id or hashlib.blake2b(_encode(content), digest_size=16).hexdigest(),
+        event_id=event.event_id or event_ids.derive(content),
         received_us=received_us,
         latitude=latitude,
         longitude=longitude,
