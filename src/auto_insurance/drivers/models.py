@@ -100,6 +100,21 @@ device_assignments = Table(
 )
 """[valid_from, valid_to): open-ended if null. No two assignments of a device overlap, whoever writes."""
 
+device_changes = Table(
+    "device_changes",
+    metadata,
+    Column("change_id", BigInteger, Identity(always=True), primary_key=True),
+    Column("device_id", Text, nullable=False),
+    Column("changed_by", BigInteger, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Index("ix_device_changes_changed_by", "changed_by"),
+    Index("ix_device_changes_changed_at", "changed_at"),
+)
+"""Devices whose assignments, or whose driver's time zone, changed within the last day, and in which transaction.
+
+Written by triggers, so that nobody can forget it. Read by consumers that remember assignments.
+"""
+
 erasure_requests = Table(
     "erasure_requests",
     metadata,

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Text, any_, bindparam, func, insert, select, update
+from sqlalchemy import Row, Text, any_, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
@@ -50,6 +50,25 @@ async def histories(uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, D
         if row.driver_id is not None:
             of_device.append(_span(row))
     return {device_id: DeviceHistory(device_id=device_id, spans=tuple(found)) for device_id, found in spans.items()}
+
+
+async def oldest_transaction(uow: UnitOfWork) -> int:
+    """Return the number below which every transaction has ended."""
+    return int((await uow.conn.execute(text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text"))).scalar_one())
+
+
+_CHANGES = text(
+    """
+    SELECT pg_snapshot_xmin(pg_current_snapshot())::text,
+        ARRAY(SELECT DISTINCT device_id FROM device_changes WHERE changed_by >= :horizon)
+    """
+)
+
+
+async def changes_since(uow: UnitOfWork, horizon: int) -> tuple[int, list[str]]:
+    """Return the oldest running transaction's number, and the devices changed by transactions from ``horizon`` on."""
+    oldest, changed = (await uow.conn.execute(_CHANGES, {"horizon": horizon})).one()
+    return int(oldest), changed
 
 
 def _span(row: Row[*tuple[Any, ...]]) -> Span:

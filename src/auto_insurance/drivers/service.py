@@ -18,6 +18,7 @@ from auto_insurance.drivers.errors import (
     VehicleNotOfDriver,
     VinTaken,
 )
+from auto_insurance.drivers.known_devices import KnownDevices
 from auto_insurance.drivers.schemas import (
     ContactUpdate,
     DeviceAssign,
@@ -66,6 +67,10 @@ class DriverService:
     async def assignments(self, uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, DeviceHistory]:
         """Return whose each device was, when; unknown devices are absent."""
         return await repository_devices.histories(uow, device_ids) if device_ids else {}
+
+    def known_devices(self) -> KnownDevices:
+        """Return a memory of assignments for one consumer: the same answers, without reading each device each time."""
+        return KnownDevices()
 
     async def facts(self, uow: UnitOfWork, driver_id: str) -> DriverFacts:
         """Return a driver's facts. Raises ``DriverNotFound``."""
