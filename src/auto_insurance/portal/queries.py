@@ -49,8 +49,7 @@ _scored = trips.outerjoin(trip_scores, trip_scores.c.trip_id == trips.c.trip_id)
 
 
 def _listing() -> Select[Any]:
-    scores = (trip_scores.c.trip_score, trip_scores.c.risk_level, trip_scores.c.contributions)
-    return select(trips, *scores).select_from(_scored)
+    return select(trips, trip_scores.c.trip_score, trip_scores.c.risk_level).select_from(_scored)
 
 
 def _where(query: Select[Any], wanted: TripFilter) -> Select[Any]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field
 
 from auto_insurance.pricing.schemas import Money
+from auto_insurance.risk.schemas import ContributionOut
 
 
 class TripRiskLevel(StrEnum):
@@ -109,7 +110,7 @@ class TripDetail(TripItem):
     path: LineString | None = Field(description="Null for a trip without two good points.")
     path_point_count: int = Field(description="Good points of the trip; the path may hold fewer.")
     events: list[TripEventItem]
-    score_breakdown: list[dict[str, Any]]
+    score_breakdown: list[ContributionOut] = Field(description="What moved the trip's score, the strongest first.")
     price_effect: PriceEffect | None
 
 

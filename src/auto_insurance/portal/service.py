@@ -23,6 +23,7 @@ from auto_insurance.portal.schemas import (
     TripStatistics,
 )
 from auto_insurance.pricing.service import PricingService
+from auto_insurance.risk.schemas import ContributionOut
 from auto_insurance.risk.service import RiskService
 from auto_insurance.telematics.schemas import Quality
 from auto_insurance.telematics.service import TelematicsService
@@ -69,6 +70,7 @@ class PortalService:
         end = row["end_time"] or clock.now()
         points = await self._telematics.path(uow, row["device_id"], row["start_time"], end)
         events = await self._trips.events_of(uow, trip_id)
+        score = await self._risk.trip_score(uow, trip_id)
         return TripDetail(
             **views.item_fields(row),
             moving_minutes=round(row["moving_s"] / 60, 2),
@@ -83,7 +85,10 @@ class PortalService:
             path=views.line_string(points, max_points),
             path_point_count=sum(point.quality == Quality.GOOD for point in points),
             events=[views.event_item(event) for event in events],
-            score_breakdown=row["contributions"] or [],
+            score_breakdown=[
+                ContributionOut.model_validate(reason, from_attributes=True)
+                for reason in (score.contributions if score is not None else ())
+            ],
             price_effect=await self._price_effect(uow, driver_id, trip_id),
         )
 

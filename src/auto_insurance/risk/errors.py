@@ -17,3 +17,13 @@ class InvalidArtefact(AppError):
 
     kind = ErrorKind.UNAVAILABLE
     code = "invalid_model_artefact"
+
+
+class RunUnderWay(AppError):
+    """Another process scores the book."""
+
+    kind = ErrorKind.CONFLICT
+    code = "book_scoring_under_way"
+
+    def __init__(self) -> None:
+        super().__init__("Another process is scoring the book; wait for it, or look at its log.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from auto_insurance.risk.features import FeatureValues
+from auto_insurance.risk.features import Doubles, FeatureValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,17 @@ class Prediction:
     contributions: tuple[Contribution, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """What a model says of many drivers: an array entry per driver."""
+
+    frequency: Doubles
+    """Claims per million miles."""
+    relativity: Doubles
+    effects: Mapping[str, Doubles]
+    """Log effect of each scored feature, in the model's order; 0 where it was not observed."""
+
+
 class RiskModel(Protocol):
     """Expected claim frequency per million miles from driving behaviour; monotone in everything harmful."""
 
@@ -61,6 +72,10 @@ class RiskModel(Protocol):
 
     def predict(self, rows: Sequence[FeatureValues]) -> list[Prediction]:
         """Return one prediction per row, in order. Raises ``InvalidFeatures`` for values that cannot be."""
+        ...
+
+    def predict_all(self, features: Mapping[str, Doubles]) -> Predictions:
+        """Return the predictions for columns of features, NaN where unknown. Raises ``InvalidFeatures``."""
         ...
 
     def average(self) -> Prediction:

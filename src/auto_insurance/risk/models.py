@@ -36,7 +36,7 @@ risk_scores = Table(
 )
 """Never overwritten: a new calculation is a new row. ``trips_until`` is the watermark: the end of the last trip that
 the score saw. ``basis``: trips of the window up to now, of the window up to the last trip where there are no newer
-ones, or none at all."""
+ones, or none at all. ``contributions`` is a list of [feature, value, typical value, log effect]."""
 
 trip_scores = Table(
     "trip_scores",
@@ -55,3 +55,19 @@ trip_scores = Table(
     Index("ix_trip_scores_driver_id", "driver_id"),
 )
 """The score of each trip as it is now; ``revision`` is the trip's that was scored. Withdrawn trips have none."""
+
+risk_runs = Table(
+    "risk_runs",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("model_version", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("last_driver_id", Text, nullable=False),
+    Column("scored", Integer, nullable=False),
+    Column("told", Integer, nullable=False),
+    Column("finished_at", DateTime(timezone=True)),
+    Index("ix_risk_runs_unfinished", "started_at", postgresql_where=text("finished_at IS NULL")),
+)
+"""Runs that score everybody, in the order of driver ids: all up to ``last_driver_id`` are done. ``told``: scores that
+moved enough to be told of."""

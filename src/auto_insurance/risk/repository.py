@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ARRAY, Date, Float, RowMapping, Text, cast, delete, func, insert, select, text
+from sqlalchemy import ARRAY, Date, Float, RowMapping, Text, cast, delete, func, insert, select, text, true
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from auto_insurance.infra.db.copy import copy_rows
 from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.risk.explain import reasons
+from auto_insurance.risk.model import Contribution
 from auto_insurance.risk.models import risk_scores, trip_scores
 from auto_insurance.risk.schemas import DayScore, Reason, RiskScore, TripScore
 
@@ -22,6 +26,39 @@ async def add_scores(uow: UnitOfWork, scores: Sequence[RiskScore]) -> None:
     """Insert scores; one statement."""
     if scores:
         await uow.conn.execute(insert(risk_scores), [_row(score) for score in scores])
+
+
+_COPIED = tuple(column.name for column in risk_scores.c)
+
+
+async def copy_scores(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Add many scores by COPY; a row has a value for each column, JSON as text."""
+    await copy_rows(uow, risk_scores, _COPIED, (tuple(row[name] for name in _COPIED) for row in rows))
+
+
+class BriefScore(msgspec.Struct, frozen=True):
+    """What is needed to see whether a score moved."""
+
+    risk_score: float
+    confidence: float
+    relativity: float
+    basis: str
+    model_version: str
+
+
+async def latest_briefly(uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str, BriefScore]:
+    """Return the newest score, in brief, of each driver that has one; one statement."""
+    c = risk_scores.c
+    wanted = func.unnest(cast(list(driver_ids), ARRAY(Text))).table_valued("driver_id").render_derived("wanted")
+    newest = (
+        select(*(c[name] for name in BriefScore.__struct_fields__))
+        .where(c.driver_id == wanted.c.driver_id)
+        .order_by(c.calculated_at.desc(), c.score_id.desc())
+        .limit(1)
+        .lateral("newest")
+    )
+    query = select(wanted.c.driver_id, newest).select_from(wanted.join(newest, true()))
+    return {row[0]: BriefScore(*row[1:]) for row in await uow.conn.execute(query)}
 
 
 async def latest_scores(uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str, RiskScore]:
@@ -119,18 +156,24 @@ async def get_trip_score(uow: UnitOfWork, trip_id: UUID) -> TripScore | None:
 
 
 def _score(row: RowMapping) -> RiskScore:
-    return RiskScore(**{**row, "contributions": _reasons(row)})
+    return RiskScore(**{**row, "contributions": unpack(row["contributions"])})
 
 
 def _trip_score(row: RowMapping) -> TripScore:
-    return TripScore(**{**row, "contributions": _reasons(row)})
+    return TripScore(**{**row, "contributions": unpack(row["contributions"])})
 
 
-def _reasons(row: RowMapping) -> list[Reason]:
-    return msgspec.convert(row["contributions"], list[Reason])
+def unpack(stored: Sequence[Sequence[Any]]) -> list[Reason]:
+    """Return stored contributions in words, the strongest first."""
+    return reasons([Contribution(*part) for part in stored])
+
+
+def pack(contributions: Sequence[Reason]) -> list[tuple[str, float | None, float, float]]:
+    """Return what is stored of contributions: feature, value, typical value and effect; the words are made anew."""
+    return [(reason.feature, reason.value, reason.typical, reason.log_effect) for reason in contributions]
 
 
 def _row(score: RiskScore | TripScore) -> dict[str, object]:
     """Return the columns: JSON ones as plain lists and mappings, the others as they are."""
     row = msgspec.structs.asdict(score)
-    return {**row, "contributions": msgspec.to_builtins(score.contributions)}
+    return {**row, "contributions": pack(score.contributions)}

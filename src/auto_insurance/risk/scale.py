@@ -6,6 +6,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 CATEGORIES: Sequence[tuple[float, str]] = (
     (20.0, "low"),
     (40.0, "moderate"),
@@ -35,6 +38,10 @@ class ReferenceScale:
         above = bisect_right(points, frequency)
         low, high = points[above - 1], points[above]
         return round(100.0 * (above - 1 + (frequency - low) / (high - low)) / (len(points) - 1), 2)
+
+    def scores(self, frequencies: NDArray[np.float64]) -> list[float]:
+        """Return the percentiles of many frequencies, each as :meth:`score` gives it."""
+        return [self.score(frequency) for frequency in frequencies.tolist()]
 
 
 def category(score: float) -> str:

@@ -12,10 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite
 
+import numpy as np
+
 from auto_insurance.kernel.errors import FieldError
 from auto_insurance.risk.errors import InvalidFeatures
-from auto_insurance.risk.features import FEATURES, FeatureValues
-from auto_insurance.risk.model import Contribution, ModelInfo, Prediction
+from auto_insurance.risk.features import FEATURES, Doubles, FeatureValues
+from auto_insurance.risk.model import Contribution, ModelInfo, Prediction, Predictions
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,16 @@ class PoissonScorecard:
     def predict(self, rows: Sequence[FeatureValues]) -> list[Prediction]:
         return [self._one(row) for row in rows]
 
+    def predict_all(self, features: Mapping[str, Doubles]) -> Predictions:
+        check_columns(features)
+        effects: dict[str, Doubles] = {}
+        for name, factor in self._factors.items():
+            values = features[name]
+            effect = factor.slope * (np.minimum(values, factor.cap) - factor.reference)
+            effects[name] = np.where(np.isnan(values), 0.0, effect)
+        frequency = self._base * np.exp(np.sum(list(effects.values()), axis=0))
+        return Predictions(frequency, frequency / self._portfolio, effects)
+
     def average(self) -> Prediction:
         unknown = tuple(Contribution(f.feature, None, f.reference, 0.0) for f in self._factors.values())
         return Prediction(self._portfolio, 1.0, unknown)
@@ -89,6 +101,18 @@ def _contribution(factor: Factor, value: float | None) -> Contribution:
 def check_features(row: FeatureValues) -> None:
     """Raise ``InvalidFeatures`` naming every value that is not finite, negative or above what is possible."""
     wrong = [error for name, value in row.items() if value is not None and (error := _wrong(name, value)) is not None]
+    if wrong:
+        names = ", ".join(error.field for error in wrong)
+        raise InvalidFeatures(f"Values that cannot be: {names}.", errors=wrong)
+
+
+def check_columns(features: Mapping[str, Doubles]) -> None:
+    """Raise ``InvalidFeatures`` naming every feature with a value that cannot be; NaN is unknown."""
+    wrong = []
+    for name, values in features.items():
+        seen = values[~np.isnan(values)]
+        worst = [float(value) for value in (seen.min(), seen.max())] if len(seen) else []
+        wrong += [error for value in worst if (error := _wrong(name, value)) is not None][:1]
     if wrong:
         names = ", ".join(error.field for error in wrong)
         raise InvalidFeatures(f"Values that cannot be: {names}.", errors=wrong)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,8 +13,8 @@ from auto_insurance.risk import artefacts
 from auto_insurance.risk.artefacts import ScoringModel
 from auto_insurance.risk.explain import reasons
 from auto_insurance.risk.exposure import credibility
-from auto_insurance.risk.features import driver_features, extract
-from auto_insurance.risk.model import Prediction
+from auto_insurance.risk.features import Doubles, driver_features, extract
+from auto_insurance.risk.model import Prediction, Predictions
 from auto_insurance.risk.scale import category
 from auto_insurance.risk.schemas import RiskScore, ScoreBasis, TripScore
 from auto_insurance.risk.trip_score import judge_trip
@@ -55,6 +55,14 @@ def score_all(loaded: ScoringModel, drivers: Sequence[Driving], reason: str) -> 
         )
         for driving, row, prediction in zip(drivers, rows, predictions, strict=True)
     ]
+
+
+def predict_all(loaded: ScoringModel, features: Mapping[str, Doubles]) -> Predictions:
+    """Return the predictions for columns of features, with one call of the model. Raises ``InvalidFeatures``."""
+    started = time.perf_counter()
+    predictions = loaded.model.predict_all(features)
+    _measure(loaded, len(predictions.frequency), started)
+    return predictions
 
 
 def score_trip(loaded: ScoringModel, trip: TripFacts) -> TripScore:

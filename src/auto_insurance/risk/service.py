@@ -75,6 +75,11 @@ class RiskService:
         return self._loaded.model.info
 
     @property
+    def loaded(self) -> ScoringModel:
+        """The model in use with all that is needed to score with it."""
+        return self._loaded
+
+    @property
     def window_days(self) -> int:
         """How far back driving counts."""
         return self._options.window_days

@@ -32,7 +32,7 @@ async def totals(uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, un
             *(func.sum(trips.c[name]).label(name) for name in _SUMS),
         )
         .where(
-            _of(driver_ids),
+            of_drivers(driver_ids),
             trips.c.status == "completed",
             trips.c.start_time >= since,
             trips.c.start_time < until,
@@ -71,7 +71,7 @@ async def list_trips(
     return [_facts(row) for row in rows], int(total or 0)
 
 
-def _of(driver_ids: Sequence[str]) -> ColumnElement[bool]:
+def of_drivers(driver_ids: Sequence[str]) -> ColumnElement[bool]:
     """Limit to drivers, passed as one array: one statement, however many they are."""
     return trips.c.driver_id == any_(literal(list(driver_ids), postgresql.ARRAY(Text)))
 
@@ -86,7 +86,7 @@ def _facts(row: RowMapping) -> TripFacts:
 
 def _filtered(query: Select[Any], driver_ids: Sequence[str] | None, filters: TripFilter) -> Select[Any]:
     if driver_ids is not None:
-        query = query.where(_of(driver_ids))
+        query = query.where(of_drivers(driver_ids))
     if filters.statuses:
         query = query.where(trips.c.status.in_(filters.statuses))
     if filters.since is not None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 
 class TripSums(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,3 +101,15 @@ class TripFilter(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime | None = None
     until: datetime | None = None
     device_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BookTotals:
+    """Totals of drivers with trips in a window, by driver id. ``sums`` has a column per field of ``TripSums``."""
+
+    driver_ids: list[str]
+    sums: Mapping[str, NDArray[np.float64]]
+    trip_count: NDArray[np.int64]
+    observed_days: NDArray[np.float64]
+    """From the first start to the last end."""
+    last_end: list[datetime | None]

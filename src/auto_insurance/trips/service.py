@@ -7,8 +7,8 @@ from datetime import datetime
 from uuid import UUID
 
 from auto_insurance.infra.db.uow import UnitOfWork
-from auto_insurance.trips import reads
-from auto_insurance.trips.schemas import TripEvent, TripFacts, TripFilter, TripTotals
+from auto_insurance.trips import book, reads
+from auto_insurance.trips.schemas import BookTotals, TripEvent, TripFacts, TripFilter, TripTotals
 
 
 class TripService:
@@ -20,6 +20,12 @@ class TripService:
         """Return the sums over completed trips that started in [since, until), for every driver asked for."""
         found = await reads.totals(uow, driver_ids, since, until)
         return {driver_id: found.get(driver_id) or TripTotals(driver_id=driver_id) for driver_id in driver_ids}
+
+    async def totals_of_book(
+        self, uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime
+    ) -> BookTotals:
+        """Return the same sums as columns, for those drivers that have trips: for whole books."""
+        return await book.totals_of_book(uow, driver_ids, since, until)
 
     async def get(self, uow: UnitOfWork, trip_id: UUID) -> TripFacts | None:
         """Return one trip, whatever its status; None if there is none."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from math import exp, inf, nan
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +41,31 @@ def test_contributions_add_up_exactly(row: dict[str, float | None]) -> None:
     product = MODEL.base_frequency * exp(sum(part.log_effect for part in prediction.contributions))
     assert prediction.frequency == pytest.approx(product, rel=1e-12)
     assert prediction.relativity == pytest.approx(prediction.frequency / MODEL.portfolio_frequency, rel=1e-12)
+
+
+@given(st.lists(values(), min_size=1, max_size=6))
+def test_many_at_once_are_each_by_itself(rows: list[dict[str, float | None]]) -> None:
+    columns = {f.name: np.array([nan if row[f.name] is None else row[f.name] for row in rows]) for f in BEHAVIOUR}
+    found = MODEL.predict_all(columns)
+    for place, single in enumerate(MODEL.predict(rows)):
+        assert found.frequency[place] == pytest.approx(single.frequency, rel=1e-12)
+        assert found.relativity[place] == pytest.approx(single.relativity, rel=1e-12)
+        assert {part.feature: part.log_effect for part in single.contributions} == {
+            name: effect[place] for name, effect in found.effects.items()
+        }
+
+
+def test_columns_that_cannot_be_are_named() -> None:
+    columns = {f.name: np.array([nan, 0.5]) for f in BEHAVIOUR}
+    columns["night_share"] = np.array([0.5, 1.5])
+    columns["phone_s_per_hour"] = np.array([-1.0, nan])
+    columns["harsh_braking_per_100mi"] = np.array([inf, 1.0])
+    with pytest.raises(InvalidFeatures) as caught:
+        MODEL.predict_all(columns)
+    assert {(error.field, error.code) for error in caught.value.errors} == {
+        ("night_share", "out_of_range"), ("phone_s_per_hour", "out_of_range"),
+        ("harsh_braking_per_100mi", "not_finite"),
+    }  # fmt: skip
 
 
 @given(values())

@@ -1,0 +1,140 @@
+"""A whole book at once gives what each driver by itself would get, kept once and told of once."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import msgspec
+import pytest
+from sqlalchemy import func, select
+
+from auto_insurance.infra.db.uow import Database
+from auto_insurance.kernel.clock import FrozenClock
+from auto_insurance.risk.book import BookOptions, BookScoring
+from auto_insurance.risk.errors import RunUnderWay
+from auto_insurance.risk.models import risk_runs, risk_scores
+from auto_insurance.risk.schemas import RiskScore
+from auto_insurance.trips.service import TripService
+from tests.support.scoring import TODAY, World, add_driver, add_trip, published
+
+DRIVERS = [f"DRV{number:03d}" for number in range(1, 8)]
+
+
+@pytest.fixture
+async def driven(world: World) -> World:
+    """Seven drivers: 1 to 5 with trips, 6 with old ones only, 7 without any."""
+    async with world.db.begin() as uow:
+        for driver_id in DRIVERS:
+            await add_driver(uow, driver_id)
+        for number, driver_id in enumerate(DRIVERS[:5], start=1):
+            for day in range(number):
+                await add_trip(
+                    uow,
+                    driver_id,
+                    TODAY - timedelta(days=day, hours=2),
+                    distance_miles=37.3 * number,
+                    duration_s=3600.5,
+                    harsh_braking_count=3 * number,
+                    harsh_braking_severe_count=number,
+                    speeding_s=100.25 * number,
+                    speed_limit_known_miles=20.0 if number % 2 else 0.0,
+                    phone_usage_s=10.0 * number,
+                    phone_known_s=1800.0,
+                    night_miles=1.7 * number,
+                )
+        await add_trip(uow, "DRV006", TODAY - timedelta(days=700), distance_miles=100.0, harsh_braking_count=9)
+    return world
+
+
+def scoring(world: World, chunk: int = 3) -> BookScoring:
+    return BookScoring(world.db, TripService(), world.drivers, world.risk, BookOptions(chunk=chunk))
+
+
+async def scores(world: World) -> dict[str, RiskScore]:
+    async with world.db.read() as uow:
+        return await world.risk.latest_many(uow, DRIVERS)
+
+
+def comparable(score: RiskScore) -> dict[str, object]:
+    return msgspec.structs.asdict(msgspec.structs.replace(score, score_id=TODAY, calculated_at=TODAY, reason=""))
+
+
+def known(features: object) -> dict[str, float]:
+    """Return features with -1 for unknown."""
+    assert isinstance(features, dict)
+    return {name: -1.0 if value is None else value for name, value in features.items()}
+
+
+async def test_the_book_is_what_each_driver_by_itself_gets(driven: World) -> None:
+    steps: list[tuple[int, int]] = []
+    run = await scoring(driven).run("nightly", progress=lambda done, total: steps.append((done, total)))
+    assert (run.scored, run.told, run.finished_at) == (7, 7, TODAY)
+    assert steps == [(0, 7), (3, 7), (6, 7), (7, 7), (7, 7)]
+    book = await scores(driven)
+    async with driven.db.begin() as uow:
+        await driven.risk.score_drivers(uow, DRIVERS, "one by one")
+    single = await scores(driven)
+    for driver_id in DRIVERS:
+        ours, theirs = comparable(book[driver_id]), comparable(single[driver_id])
+        assert known(ours.pop("features")) == pytest.approx(known(theirs.pop("features")), rel=1e-12)
+        ours_parts, their_parts = ours.pop("contributions"), theirs.pop("contributions")
+        assert [r.feature for r in ours_parts] == [r.feature for r in their_parts]  # type: ignore[attr-defined]
+        assert [r.log_effect for r in ours_parts] == pytest.approx([r.log_effect for r in their_parts])  # type: ignore[attr-defined]
+        frequency, exactly = (
+            ours.pop("expected_claims_per_million_miles"),
+            theirs.pop("expected_claims_per_million_miles"),
+        )
+        assert frequency == pytest.approx(exactly)
+        assert ours.pop("relativity") == pytest.approx(theirs.pop("relativity"))
+        assert ours == theirs
+
+
+async def test_a_second_night_tells_of_what_moved_only(driven: World, frozen: FrozenClock) -> None:
+    await scoring(driven).run("nightly")
+    before = len(await published(driven.db, "risk-scores"))
+    frozen.advance(timedelta(hours=1))
+    async with driven.db.begin() as uow:
+        await add_trip(uow, "DRV002", TODAY, distance_miles=80.0, harsh_braking_count=40)
+    run = await scoring(driven).run("nightly")
+    assert (run.scored, run.told) == (7, 1)
+    news = (await published(driven.db, "risk-scores"))[before:]
+    assert [event.key for event in news] == ["DRV002"]
+    async with driven.db.read() as uow:
+        stored = await uow.conn.scalar(select(func.count()).select_from(risk_scores))
+    assert stored == 7 + 5, "those without recent trips keep the score that they have"
+
+
+async def test_a_run_that_was_cut_off_goes_on(driven: World) -> None:
+    done = 0
+
+    def cut(scored: int, _: int) -> None:
+        nonlocal done
+        done = scored
+        if scored == 6:
+            raise ConnectionError("cut off")
+
+    with pytest.raises(ConnectionError):
+        await scoring(driven).run("nightly", progress=cut)
+    assert done == 6
+    run = await scoring(driven).run("nightly")
+    assert run.scored == 7
+    async with driven.db.read() as uow:
+        assert await uow.conn.scalar(select(func.count()).select_from(risk_runs)) == 1
+        per_driver = select(func.count()).select_from(risk_scores).group_by(risk_scores.c.driver_id)
+        assert set(await uow.conn.scalars(per_driver)) == {1}
+    again = await scoring(driven).run("asked for", restart=True)
+    assert again.run_id != run.run_id
+
+
+async def test_two_at_once_do_not_score_twice(driven: World, db: Database) -> None:
+    results = await asyncio.gather(scoring(driven, 1).run("a"), scoring(driven, 1).run("b"), return_exceptions=True)
+    assert all(not isinstance(result, BaseException) or isinstance(result, RunUnderWay) for result in results)
+    async with driven.db.read() as uow:
+        per_run = select(func.count()).select_from(risk_scores).group_by(risk_scores.c.reason, risk_scores.c.driver_id)
+        assert set(await uow.conn.scalars(per_run)) == {1}
+
+
+async def test_an_empty_book_is_no_error(world: World) -> None:
+    run = await scoring(world).run("nightly")
+    assert (run.scored, run.told) == (0, 0)
