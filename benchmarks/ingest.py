@@ -1,144 +1,149 @@
-"""Claim: one API process takes events in batches at a good share of the requests that it can answer at all."""
+"""Claim: one API process takes events in batches at a good share of the requests that its server can answer at all."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import subprocess
-import sys
+import socket
 import time
-from collections.abc import Sequence
-
-import msgspec
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from auto_insurance import bootstrap
-from auto_insurance.infra.embedded.machine import free_port
-from benchmarks.common import (
-    SECRET,
-    Event,
-    Figure,
-    Server,
-    figure,
-    migrate_template,
-    register,
-    report,
-    server,
-    settings,
-    uploads,
-)
+from auto_insurance.contracts.topics import TELEMATICS_EVENTS
+from auto_insurance.infra.config import Settings
+from benchmarks import client, meters
+from benchmarks.client import Rate, request, upload_request
+from benchmarks.lab import READY_S, Child, Lab
+from benchmarks.meters import Meter
+from benchmarks.options import Options
+from benchmarks.results import Figure, Limit, Report, Wrong
+from benchmarks.uploads import stream, traffic
 
-DEVICES = 50
-CONNECTIONS = 8
-RUNS = 3
-TRIVIAL_REQUESTS = 2000
-SIZES = {60: 200, 500: 30}
-"""Events in an upload -> uploads in a run."""
-START_S = 30.0
-PATH = "/api/v1/telematics/events/batch"
+CLIENTS = 8
+SIZES = (60, 500, 1)
+DEVICES = 1_000
+SECONDS, QUICK_SECONDS = 3.0, 1.5
+WARM_S = 1.0
+FLOOR, AIM, P95_MS = 10_000.0, 80_000.0, 50.0
 
 
-def request(method: str, path: str, body: bytes = b"", key: str = "") -> bytes:
-    """Return a request as it goes over the wire. A client this small leaves the machine to the server."""
-    head = f"{method} {path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}\r\n"
-    extra = f"Content-Type: application/json\r\nX-Device-Key: {key}\r\n" if key else ""
-    return f"{head}{extra}\r\n".encode() + body
+@dataclass(slots=True)
+class _Case:
+    """One size of upload: its requests, and what the runs gave."""
+
+    size: int
+    messages: Sequence[bytes]
+    rates: list[Rate] = field(default_factory=list)
+    bare: list[Rate] = field(default_factory=list)
+    cores: list[dict[str, float]] = field(default_factory=list)
 
 
-async def exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, message: bytes) -> tuple[int, bytes]:
-    """Send one request and return the status and body of its answer."""
-    writer.write(message)
-    await writer.drain()
-    head = await reader.readuntil(b"\r\n\r\n")
-    lines = head.decode("latin-1").split("\r\n")
-    lengths = [int(line.split(":")[1]) for line in lines if line.lower().startswith("content-length:")]
-    body = await reader.readexactly(lengths[0]) if lengths else b""
-    return int(lines[0].split()[1]), body
-
-
-async def rate(port: int, messages: Sequence[bytes], expected: int) -> float:
-    """Send all over some connections and return requests per second. Raises ``SystemExit`` for another status."""
-    waiting = iter(messages)
-
-    async def connection() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        for message in waiting:
-            status, body = await exchange(reader, writer, message)
-            if status != expected:
-                raise SystemExit(f"status {status}: {body[:300]!r}")
-            if status == 202 and b'"rejected":0' not in body:
-                raise SystemExit(f"events were rejected: {body[:300]!r}")
-        writer.close()
-        await writer.wait_closed()
-
-    started = time.perf_counter()
-    await asyncio.gather(*(connection() for _ in range(CONNECTIONS)))
-    return len(messages) / (time.perf_counter() - started)
-
-
-async def wait_ready(port: int, process: subprocess.Popen[bytes]) -> None:
-    """Wait until the API takes traffic. Raises ``SystemExit`` if it ends, ``TimeoutError`` if it takes too long."""
-    async with asyncio.timeout(START_S):
-        while True:
-            if process.poll() is not None:
-                raise SystemExit("the API ended")
-            try:
-                reader, writer = await asyncio.open_connection("127.0.0.1", port)
-                status, _ = await exchange(reader, writer, request("GET", "/ready"))
-                writer.close()
-            except OSError:
-                status = 0
-            if status == 200:
-                return
-            await asyncio.sleep(0.1)
-
-
-def messages_of(batches: Sequence[Sequence[Event]], keys: dict[str, str]) -> list[bytes]:
-    """Return one upload per batch."""
-    encode = msgspec.json.encode
-    return [request("POST", PATH, encode({"events": batch}), keys[str(batch[0]["device_id"])]) for batch in batches]
-
-
-async def measure(url: str, port: int, process: subprocess.Popen[bytes]) -> list[Figure]:
-    """Run the trivial endpoint and both sizes in turn."""
-    devices = [f"BENCH-{number:03d}" for number in range(DEVICES)]
-    container = bootstrap.build(settings(url), "bench")
-    keys = await register(container, devices)
-    await container.close()
-    prepared = {size: messages_of(uploads(devices, size, count), keys) for size, count in SIZES.items()}
-    await wait_ready(port, process)
-    trivial: list[float] = []
-    taken: dict[int, list[float]] = {size: [] for size in SIZES}
-    for _ in range(RUNS):
-        trivial.append(await rate(port, [request("GET", "/live")] * TRIVIAL_REQUESTS, 200))
-        for size, messages in prepared.items():
-            taken[size].append(await rate(port, messages, 202))
-    found = []
-    for size, runs in taken.items():
-        name = f"batches of {size}"
-        events = [run * size for run in runs]
-        found.append(figure(f"{name}, events", events, [t * size for t in trivial], unit="events/s", limit_name=LIMIT))
-        found.append(figure(f"{name}, requests", runs, trivial, unit="requests/s", limit_name="GET /live"))
-    return found
-
-
-LIMIT = "GET /live, were each answer that many events"
-
-
-def main() -> None:
+def main(options: Options) -> None:
     """Measure and report."""
-    with server() as postgres:
-        databases = Server(postgres)
-        asyncio.run(databases.prepare())
-        migrate_template(postgres)
-        url, port = asyncio.run(databases.database()), free_port()
-        env = os.environ | {"DATABASE_URL": url, "JWT_SECRET_KEY": SECRET, "PORT": str(port), "LOG_LEVEL": "WARNING"}
-        process = subprocess.Popen([sys.executable, "-m", "auto_insurance", "api"], env=env)
-        try:
-            report("ingest", asyncio.run(measure(url, port, process)))
-        finally:
-            process.terminate()
-            process.wait(20)
+    report = Report("ingest", options)
+    cases = [_Case(size, _messages(size, packed=options.gzip)) for size in SIZES]
+    with Lab(DEVICES) as lab, _bare(lab) as bare:
+        for engine in options.engines:
+            if engine == "kafka":
+                lab.start_kafka()
+            database = lab.clone()
+            live = _measure(lab, engine, database, [_Case(case.size, case.messages) for case in cases], bare, options)
+            for case in live[0]:
+                for figure in _figures(engine, case, live[1], packed=options.gzip):
+                    report.add(figure)
+            lab.drop(database)
+            lab.stop_kafka()
+    report.finish()
 
 
-if __name__ == "__main__":
-    main()
+def _messages(size: int, *, packed: bool) -> list[bytes]:
+    """Return an upload of each device, for one pass; the server judges each anew however often it comes."""
+    plan = traffic(DEVICES * size, DEVICES, size, int(time.time()) - 60)
+    return [upload_request(upload, packed=packed) for upload in stream(plan)]
+
+
+@contextmanager
+def _bare(lab: Lab) -> Iterator[Child]:
+    child = lab.start_bare()
+    deadline = time.monotonic() + READY_S
+    while time.monotonic() < deadline:
+        child.check()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", child.port)) == 0:
+                break
+        time.sleep(0.1)
+    yield child
+    child.stop()
+
+
+def _measure(
+    lab: Lab, engine: str, database: str, cases: list[_Case], bare: Child, options: Options
+) -> tuple[list[_Case], list[Rate]]:
+    """Run all in turn, ``options.runs`` times; then look whether the log holds what was accepted."""
+    api = lab.start_api(engine, database)
+    meter = Meter({"api": api.pid, "postgresql": lab.postgres.pid, **lab.broker_pid(engine)})
+    seconds = options.seconds(SECONDS, QUICK_SECONDS)
+    # Each key is looked up once; then they are known for a while.
+    accepted = client.run_once(api.port, cases[0].messages, clients=CLIENTS, expected=202).requests
+    live: list[Rate] = []
+    for _ in range(options.runs):
+        live.append(client.run_for(api.port, [request("GET", "/live")], seconds / 2, clients=CLIENTS, expected=200))
+        for case in cases:
+            warm = client.run_for(api.port, case.messages, WARM_S / 2, clients=CLIENTS, expected=202)
+            before = meter.read()
+            rate = client.run_for(api.port, case.messages, seconds, clients=CLIENTS, expected=202)
+            case.cores.append(meters.split(before, meter.read()))
+            case.rates.append(rate)
+            case.bare.append(client.run_for(bare.port, case.messages, seconds / 2, clients=CLIENTS, expected=202))
+            accepted += warm.requests + rate.requests
+            api.check()
+    api.stop()
+    held = asyncio.run(_records(lab.settings(engine, database)))
+    if held != accepted:
+        raise Wrong(f"{accepted} uploads were answered with 202, the log holds {held} records")
+    return cases, live
+
+
+async def _records(settings: Settings) -> int:
+    container = bootstrap.build(settings, "bench")
+    try:
+        return sum((await container.log.end_offsets(TELEMATICS_EVENTS)).values())
+    finally:
+        await container.close()
+
+
+def _figures(engine: str, case: _Case, live: list[Rate], *, packed: bool) -> list[Figure]:
+    cores = meters.joined(case.cores)
+    aimed = case.size > 1
+    name = f"ingest, {engine}, uploads of {case.size}{', gzip' if packed else ''}"
+    rate = Figure(
+        row=f"ingest.{engine}.{case.size}",
+        name=name,
+        unit="events/s",
+        runs=[run.per_second * case.size for run in case.rates],
+        floor=FLOOR if aimed else None,
+        aim=AIM if aimed else None,
+        limits=(
+            Limit("bare app, same server and body", [run.per_second * case.size for run in case.bare]),
+            Limit("GET /live, if each were an upload", [run.per_second * case.size for run in live]),
+        ),
+        bottleneck=meters.bottleneck(cores, worker="api"),
+        detail={
+            "cores": cores,
+            "requests_per_s": [round(run.per_second, 1) for run in case.rates],
+            "p50_ms": [round(run.percentile_ms(0.5), 2) for run in case.rates],
+            "p95_ms": [round(run.percentile_ms(0.95), 2) for run in case.rates],
+        },
+    )
+    p95 = Figure(
+        row=f"ingest.{engine}.{case.size}.p95",
+        name=f"{name}: p95 at {CLIENTS} clients",
+        unit="ms",
+        runs=[run.percentile_ms(0.95) for run in case.rates],
+        more_is_better=False,
+        aim=P95_MS if aimed else None,
+        limits=(Limit("bare app, p95", [run.percentile_ms(0.95) for run in case.bare]),),
+        detail={"p50_ms": [round(run.percentile_ms(0.5), 2) for run in case.rates]},
+    )
+    return [rate, p95]

@@ -2,110 +2,115 @@
 
 from __future__ import annotations
 
-import asyncio
+import json
 import time
-from collections.abc import Sequence
+from pathlib import Path
 
-import asyncpg
-import msgspec
+from benchmarks import meters
+from benchmarks.backlog import Book, fill
+from benchmarks.drain import Drained, drain
+from benchmarks.lab import Lab
+from benchmarks.limits import CopyLimit
+from benchmarks.options import Options
+from benchmarks.results import RESULTS, Figure, Report, console
+from benchmarks.uploads import Traffic, stream, traffic
 
-from auto_insurance import bootstrap
-from auto_insurance.bootstrap import Container
-from auto_insurance.contracts.topics import TELEMATICS_EVENTS
-from auto_insurance.infra.bus import offsets
-from auto_insurance.infra.bus.protocol import NewRecord
-from auto_insurance.infra.bus.runner import Runner
-from auto_insurance.telematics.store import COLUMNS
-from benchmarks.common import (
-    Event,
-    Figure,
-    Server,
-    figure,
-    migrate_template,
-    register,
-    report,
-    server,
-    settings,
-    uploads,
-)
-
-DEVICES = 100
-PER_UPLOAD = 60
-UPLOADS = 300
-RUNS = 3
-COPY_ROWS = 3000
-TIMEOUT_S = 40.0
+EVENTS = {60: 1_800_000, 10: 900_000, 1: 400_000}
+QUICK_EVENTS = {60: 600_000, 10: 200_000, 1: 50_000}
+LIMIT_EVENTS = 600_000
+WITHIN_S, QUICK_WITHIN_S = 25.0, 12.0
+FLOOR = 10_000.0
+AIMS = {("kafka", 60): 80_000.0, ("kafka", 1): 30_000.0, ("postgres", 60): 30_000.0}
+AIM_RATIOS = {("kafka", 60): 0.6}
 
 
-async def _stored_records(container: Container, group: str) -> int:
-    async with container.database.read() as uow:
-        return sum((await offsets.stored(uow, group)).values())
-
-
-async def work(container: Container, batches: Sequence[Sequence[Event]]) -> float:
-    """Put uploads on the log, let one consumer store them, and return its events per second once it runs."""
-    await bootstrap.prepare_log(container, asyncio.Event())
-    encode = msgspec.json.encode
-    records = [NewRecord(TELEMATICS_EVENTS, str(batch[0]["device_id"]), encode(batch)) for batch in batches]
-    await container.log.append(records)
-    handler = bootstrap.telemetry_handler(container)
-    stop = asyncio.Event()
-    running = asyncio.create_task(Runner(container.database, container.log, handler).run(stop))
-    started, done, first = 0.0, 0, 0
-    async with asyncio.timeout(TIMEOUT_S):
-        while done < len(records):
-            await asyncio.sleep(0.02)
-            done = await _stored_records(container, handler.group)
-            if done and not started:
-                # Joining the group is not what is measured: the clock starts at the first commit.
-                started, first = time.perf_counter(), done
-    took = time.perf_counter() - started
-    stop.set()
-    await running
-    return (done - first) * PER_UPLOAD / took
-
-
-async def copy(rows: Sequence[asyncpg.Record], url: str) -> float:
-    """Copy rows into the same table of a fresh database, in transactions of ``COPY_ROWS``; return rows per second."""
-    conn = await asyncpg.connect(url)
-    values = [tuple(row) for row in rows]
-    started = time.perf_counter()
-    for at in range(0, len(values), COPY_ROWS):
-        await conn.copy_records_to_table("telematics_events", columns=COLUMNS, records=values[at : at + COPY_ROWS])
-    took = time.perf_counter() - started
-    await conn.close()
-    return len(values) / took
-
-
-async def measure(databases: Server) -> Figure:
-    """Run both in turn."""
-    devices = [f"BENCH-{number:03d}" for number in range(DEVICES)]
-    batches = uploads(devices, PER_UPLOAD, UPLOADS)
-    stored, copied = [], []
-    for _ in range(RUNS):
-        url, bare = await databases.database(), await databases.database()
-        container = bootstrap.build(settings(url), "worker")
-        await register(container, devices)
-        stored.append(await work(container, batches))
-        await container.close()
-        conn = await asyncpg.connect(url)
-        names = ", ".join(COLUMNS)
-        rows = await conn.fetch(f"SELECT {names} FROM telematics_events ORDER BY received_at, device_id, timestamp")
-        await conn.close()
-        if len(rows) != len(batches) * PER_UPLOAD:
-            raise SystemExit(f"{len(rows)} rows are stored of {len(batches) * PER_UPLOAD}: the figure would be false")
-        copied.append(await copy(rows, bare))
-    return figure("store, one consumer", stored, copied, unit="events/s", limit_name="COPY of the same rows")
-
-
-def main() -> None:
+def main(options: Options) -> None:
     """Measure and report."""
-    with server() as postgres:
-        databases = Server(postgres)
-        asyncio.run(databases.prepare())
-        migrate_template(postgres)
-        report("store", [asyncio.run(measure(databases))])
+    report = Report("store", options)
+    with Lab(options.devices) as lab:
+        for engine in options.engines:
+            for size in options.sizes:
+                report.add(_case(lab, options, engine, size))
+                if options.profile:
+                    console.print(profile_text(profile_file(engine, size)))
+    report.finish()
 
 
-if __name__ == "__main__":
-    main()
+def backlog(lab: Lab, options: Options, engine: str, size: int) -> tuple[str, Book]:
+    """Fill a fresh log; return the database to clone for each run, and the book. With Kafka the log is the broker's."""
+    events = options.count(EVENTS.get(size, 600_000), QUICK_EVENTS.get(size, 200_000))
+    plan = traffic(events, options.devices, size, int(time.time()) - 120)
+    if engine == "kafka":
+        lab.start_kafka()
+    database = lab.clone()
+    return database, fill(lab.settings(engine, database), stream(plan))
+
+
+def limit_traffic(options: Options, events: int) -> Traffic:
+    """Return the traffic whose rows the limit copies."""
+    return traffic(options.count(events, events // 2), options.devices, 60, int(time.time()) - 120)
+
+
+def _case(lab: Lab, options: Options, engine: str, size: int) -> Figure:
+    template, book = backlog(lab, options, engine, size)
+    limit = CopyLimit(lab, limit_traffic(options, LIMIT_EVENTS))
+    runs = []
+    for number in range(options.runs):
+        limit.measure()
+        database = lab.clone(template)
+        profile = profile_file(engine, size) if options.profile and number == options.runs - 1 else None
+        within_s = options.seconds(WITHIN_S, QUICK_WITHIN_S)
+        runs.append(drain(lab, engine, database, book, within_s=within_s, profile=profile))
+        lab.drop(database)
+    lab.drop(template)
+    lab.stop_kafka()
+    return _figure(engine, size, runs, limit, book)
+
+
+def _figure(engine: str, size: int, runs: list[Drained], limit: CopyLimit, book: Book) -> Figure:
+    cores = meters.joined([run.cores for run in runs])
+    rates = [run.rate for run in runs]
+    seconds = sum(run.seconds for run in runs)
+    return Figure(
+        row=f"store.{engine}.{size}",
+        name=f"stored, {engine}, uploads of {size}",
+        unit="events/s",
+        runs=rates,
+        floor=FLOOR,
+        aim=AIMS.get((engine, size)),
+        aim_ratio=AIM_RATIOS.get((engine, size)),
+        limits=limit.limits(),
+        bottleneck=meters.bottleneck(cores),
+        detail={
+            "cores": cores,
+            "us_per_event": {
+                role: round(used * seconds / max(1, sum(run.events for run in runs)) * 1e6, 2)
+                for role, used in cores.items()
+            },
+            "records": book.records,
+            "events_sent": book.events,
+            "distinct": book.distinct,
+            "whole_backlog": [run.whole for run in runs],
+            "stored": [run.stored for run in runs],
+            "trips": [run.trips for run in runs],
+            "seconds": [round(run.seconds, 2) for run in runs],
+        },
+    )
+
+
+def profile_file(engine: str, size: int, mark: str = "") -> Path:
+    """Return where the samples of a case go."""
+    RESULTS.mkdir(exist_ok=True)
+    return RESULTS / f"profile-{engine}-{size}{mark}.json"
+
+
+def profile_text(file: Path, top: int = 25) -> str:
+    """Return the samples as text: shares of the time in which the main thread did something or other."""
+    found = json.loads(file.read_text())
+    samples = max(1, found["samples"])
+    lines = [f"profile {file.name}: {samples} samples, waiting {found['waiting'] / samples:.0%}", "  own:"]
+    lines += [f"  {count / samples:6.1%}  {name}" for name, count in found["own"][:top]]
+    lines.append("  with all that it calls:")
+    ours = [item for item in found["under"] if not item[0].startswith(("asyncio", "threading", "uvloop"))]
+    lines += [f"  {count / samples:6.1%}  {name}" for name, count in ours[:top]]
+    return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""Claim: more consumers store more until the machine's cores are full; the split of the processor time says where."""
+
+from __future__ import annotations
+
+from benchmarks import meters
+from benchmarks.drain import Drained, drain
+from benchmarks.lab import Lab
+from benchmarks.limits import CopyLimit
+from benchmarks.options import Options
+from benchmarks.results import Figure, Report, console
+from benchmarks.store import LIMIT_EVENTS, backlog, limit_traffic, profile_file, profile_text
+
+CONSUMERS = (1, 2, 3)
+SIZE = 60
+WITHIN_S, QUICK_WITHIN_S = 20.0, 6.0
+MOST_RUNS = 3
+
+
+def main(options: Options) -> None:
+    """Measure and report, on Kafka unless told otherwise."""
+    report = Report("scaling", options)
+    engine = options.engines[0]
+    with Lab(options.devices) as lab:
+        template, book = backlog(lab, options, engine, SIZE)
+        limit = CopyLimit(lab, limit_traffic(options, LIMIT_EVENTS // 2))
+        runs: dict[int, list[Drained]] = {consumers: [] for consumers in CONSUMERS}
+        for number in range(min(options.runs, MOST_RUNS)):
+            limit.measure()
+            for consumers, found in runs.items():
+                last = options.profile and number == min(options.runs, MOST_RUNS) - 1
+                profile = profile_file(engine, SIZE, f"-{consumers}") if last else None
+                database = lab.clone(template)
+                within_s = options.seconds(WITHIN_S, QUICK_WITHIN_S)
+                found.append(
+                    drain(lab, engine, database, book, within_s=within_s, consumers=consumers, profile=profile)
+                )
+                lab.drop(database)
+                if profile is not None:
+                    console.print(profile_text(profile))
+        for consumers, found in runs.items():
+            report.add(_figure(engine, consumers, found, runs[1], limit))
+    report.finish()
+
+
+def _figure(engine: str, consumers: int, runs: list[Drained], alone: list[Drained], limit: CopyLimit) -> Figure:
+    cores = meters.joined([run.cores for run in runs])
+    one = sorted(run.rate for run in alone)[len(alone) // 2]
+    rates = [run.rate for run in runs]
+    return Figure(
+        row=f"scaling.{engine}.{consumers}",
+        name=f"stored, {engine}, {consumers} consumer{'s' if consumers > 1 else ''}",
+        unit="events/s",
+        runs=rates,
+        limits=limit.limits(),
+        bottleneck=meters.bottleneck(cores, consumers),
+        detail={
+            "cores": cores,
+            "times_one": round(sorted(rates)[len(rates) // 2] / one, 2),
+            "stored": [run.stored for run in runs],
+        },
+    )
