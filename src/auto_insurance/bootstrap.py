@@ -45,8 +45,9 @@ from auto_insurance.portal.service import PortalService
 from auto_insurance.pricing import handlers as pricing_handlers
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk import handlers as risk_handlers
+from auto_insurance.risk.book import BookScoring
 from auto_insurance.risk.reporting import RiskReports
-from auto_insurance.risk.service import RiskService
+from auto_insurance.risk.service import RiskOptions, RiskService
 from auto_insurance.telematics.limits import IngestPolicy
 from auto_insurance.telematics.service import (
     ContactBook,
@@ -204,7 +205,7 @@ def _compose(container: Container) -> None:
     drivers = DriverService(users, keys)
     contacts = ContactBook(database)
     trips = TripService()
-    risk = RiskService(trips, drivers)
+    risk = RiskService(trips, drivers, options=RiskOptions(window_days=settings.ml.window_days))
     pricing = PricingService(drivers)
     for service in (
         passwords,
@@ -229,6 +230,7 @@ def _compose(container: Container) -> None:
         trips,
         risk,
         RiskReports(risk, drivers),
+        BookScoring(database, trips, drivers, risk),
         pricing,
         PortalService(trips, telematics, drivers, risk, pricing),
     ):

@@ -17,6 +17,7 @@ from auto_insurance.infra.bus.outbox_relay import OutboxRelay
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.db.locks import leading
 from auto_insurance.kernel import clock
+from auto_insurance.risk.book import BookScoring
 from auto_insurance.telematics.service import ContactBook, TelematicsService
 
 log = structlog.get_logger(__name__)
@@ -24,6 +25,7 @@ PARTITIONS_EVERY_S = 3600.0
 TRIM_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 METRICS_EVERY_S = 15.0
+NIGHTLY_EVERY_S = 60.0
 HANDLED_KEPT = timedelta(days=35)
 """Longer than any topic keeps its records, so that no event can come again after its note is gone."""
 
@@ -46,6 +48,11 @@ async def prune(container: Container) -> None:
     await container.get(ContactBook).forget_old()
 
 
+async def score_nightly(container: Container) -> None:
+    """Score everybody once a day, from the hour of the settings on."""
+    await container.get(BookScoring).nightly(container.settings.ml.nightly_hour)
+
+
 async def schedule(container: Container, stop: asyncio.Event) -> None:
     """Run all jobs until ``stop``."""
     await bootstrap.prepare_log(container, stop)
@@ -56,6 +63,7 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
             ("partitions", PARTITIONS_EVERY_S, lambda: ensure_partitions(container)),
             ("trim", TRIM_EVERY_S, container.log.trim),
             ("prune", PRUNE_EVERY_S, lambda: prune(container)),
+            ("nightly_scoring", NIGHTLY_EVERY_S, lambda: score_nightly(container)),
             ("business_metrics", METRICS_EVERY_S, lambda: collect(container.database)),
         ):
             group.create_task(process.every(stop, interval_s, name, job))

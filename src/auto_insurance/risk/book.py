@@ -13,6 +13,7 @@ import structlog
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
+from auto_insurance.infra.db.locks import leading
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel import clock, ids
 from auto_insurance.kernel.events import new_event
@@ -32,6 +33,7 @@ Progress = Callable[[int, int], None]
 """Called with the drivers done and the drivers there are."""
 NOTABLE_POINTS, NOTABLE_SHARE = 0.01, 1e-4
 """A score that moved by less than this is kept, but nobody is told of it."""
+NIGHTLY = "nightly"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -81,15 +83,39 @@ class BookScoring:
             version = self._risk.model.version
             found = None if restart else await repository_runs.unfinished(uow, version, self._oldest())
             run = found or await repository_runs.begin(uow, version, reason)
-        log.info("book_scoring_began", run_id=str(run.run_id), drivers=total, resumed=found is not None)
+        return await self._work(run, progress and (lambda done: progress(done, max(total, done))))
+
+    async def _work(self, run: BookRun, progress: Callable[[int], None] | None) -> BookRun:
+        log.info("book_scoring_began", run_id=str(run.run_id), reason=run.reason, already_scored=run.scored)
         while run.finished_at is None:
             if progress is not None:
-                progress(run.scored, total)
+                progress(run.scored)
             run = await self._piece(run)
         log.info("book_scored", run_id=str(run.run_id), scored=run.scored, told=run.told)
         if progress is not None:
-            progress(run.scored, max(total, run.scored))
+            progress(run.scored)
         return run
+
+    async def nightly(self, hour: int) -> BookRun | None:
+        """Score everybody if today's run is due (from ``hour`` o'clock UTC on) and neither done nor somebody else's.
+
+        A run that was cut off goes on. Returns the finished run, None if there was nothing to do.
+        """
+        due = clock.now().replace(hour=hour, minute=0, second=0, microsecond=0)
+        if clock.now() < due:
+            due -= timedelta(days=1)
+        async with leading(self._database, "nightly_scoring") as uow:
+            if uow is None:
+                return None
+            run = await repository_runs.newest(uow, NIGHTLY)
+            if run is None or run.started_at < due:
+                run = await repository_runs.begin(uow, self._risk.model.version, NIGHTLY)
+            elif run.finished_at is not None or run.model_version != self._risk.model.version:
+                return None
+        try:
+            return await self._work(run, None)
+        except RunUnderWay:
+            return None
 
     def _oldest(self) -> datetime:
         return clock.now() - self._options.resume_within

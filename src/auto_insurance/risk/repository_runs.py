@@ -39,6 +39,13 @@ async def unfinished(uow: UnitOfWork, model_version: str, oldest: datetime) -> B
     return _run(row) if row is not None else None
 
 
+async def newest(uow: UnitOfWork, reason: str) -> BookRun | None:
+    """Return the run of this reason that began last."""
+    query = select(risk_runs).where(risk_runs.c.reason == reason).order_by(risk_runs.c.started_at.desc()).limit(1)
+    row = (await uow.conn.execute(query)).mappings().first()
+    return _run(row) if row is not None else None
+
+
 async def begin(uow: UnitOfWork, model_version: str, reason: str) -> BookRun:
     """Note a new run; it begins now."""
     run = BookRun(

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.kernel.clock import FrozenClock
+from auto_insurance.risk import repository_runs
 from auto_insurance.risk.book import BookOptions, BookScoring
 from auto_insurance.risk.errors import RunUnderWay
 from auto_insurance.risk.models import risk_runs, risk_scores
@@ -125,6 +126,29 @@ async def test_a_run_that_was_cut_off_goes_on(driven: World) -> None:
         assert set(await uow.conn.scalars(per_driver)) == {1}
     again = await scoring(driven).run("asked for", restart=True)
     assert again.run_id != run.run_id
+
+
+async def test_nightly_is_once_a_day_from_its_hour_on(driven: World, frozen: FrozenClock) -> None:
+    book = scoring(driven)
+    first = await book.nightly(3)
+    assert first is not None, "the run of this night is overdue"
+    assert await book.nightly(3) is None
+    frozen.set((TODAY + timedelta(days=1)).replace(hour=2, minute=59))
+    assert await book.nightly(3) is None
+    frozen.advance(timedelta(minutes=1))
+    results = await asyncio.gather(book.nightly(3), scoring(driven).nightly(3))
+    assert [result is not None for result in results].count(True) == 1
+    assert await book.nightly(3) is None
+
+
+async def test_nightly_goes_on_with_a_run_that_was_cut_off(driven: World) -> None:
+    async with driven.db.begin() as uow:
+        run = await repository_runs.begin(uow, driven.risk.model.version, "nightly")
+        await repository_runs.advance(uow, run, "DRV004", 4, 4)
+    finished = await scoring(driven).nightly(3)
+    assert finished is not None
+    assert (finished.run_id, finished.scored) == (run.run_id, 7)
+    assert set(await scores(driven)) == {"DRV005", "DRV006", "DRV007"}
 
 
 async def test_two_at_once_do_not_score_twice(driven: World, db: Database) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import typer
 
 from auto_insurance.entrypoints.cli.admin import config, migrate, version
 from auto_insurance.entrypoints.cli.doctor import doctor
 from auto_insurance.entrypoints.cli.drive import replay
+from auto_insurance.entrypoints.cli.scoring import score
 from auto_insurance.entrypoints.cli.services import api, scheduler, worker
 from auto_insurance.entrypoints.cli.simulation import simulate
 from auto_insurance.entrypoints.cli.up import up
@@ -59,6 +60,12 @@ _COMMANDS: tuple[tuple[str, Command, tuple[str, ...]], ...] = (
     (_PARTS, scheduler, ("auto-insurance scheduler",)),
 )
 
+_GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]], ...] = (
+    ("users", "People who may sign in.", (("create-admin", create_admin, ("ada", "ada --password-file -")),)),
+    ("risk", "Risk models and scores.", (("score", score, ("DRV001 DRV002", "--all")),)),
+)
+"""Groups of commands; of an example only what follows the command's name."""
+
 
 def _examples(*lines: str) -> str | None:
     # One paragraph per line: the help's layout joins the lines of a paragraph.
@@ -88,24 +95,20 @@ def build_app() -> typer.Typer:
     )
     for panel, function, examples in _COMMANDS:
         app.command(help=_about(function), rich_help_panel=panel, epilog=_examples(*examples))(function)
-    app.add_typer(_users(), rich_help_panel=_CARE)
+    for name, about, commands in _GROUPS:
+        app.add_typer(_group(name, about, commands), rich_help_panel=_CARE)
     return app
 
 
-def _users() -> typer.Typer:
-    users = typer.Typer(
-        name="users",
-        help="People who may sign in.",
-        no_args_is_help=True,
-        rich_markup_mode="rich",
-        pretty_exceptions_enable=False,
+def _group(name: str, about: str, commands: Sequence[tuple[str, Command, tuple[str, ...]]]) -> typer.Typer:
+    group = typer.Typer(
+        name=name, help=about, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
     )
-    users.callback()(lambda: None)  # one command alone would take the group's place
-    examples = _examples(
-        "auto-insurance users create-admin ada", "auto-insurance users create-admin ada --password-file -"
-    )
-    users.command("create-admin", help=_about(create_admin), epilog=examples)(create_admin)
-    return users
+    group.callback()(lambda: None)  # one command alone would take the group's place
+    for command, function, examples in commands:
+        lines = (f"auto-insurance {name} {command} {example}".rstrip() for example in examples)
+        group.command(command, help=_about(function), epilog=_examples(*lines))(function)
+    return group
 
 
 app = build_app()

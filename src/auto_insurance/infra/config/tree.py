@@ -186,6 +186,8 @@ class MlSettings(_Group):
     """The risk model."""
 
     batch_size: int = setting("ML_BATCH_SIZE", 32, "Requests scored in one call of the model at most.", ge=1, le=10_000)
+    window_days: int = setting("RISK_WINDOW_DAYS", 365, "Days of driving that a risk score rests on.", ge=30, le=3660)
+    nightly_hour: int = setting("RISK_NIGHTLY_HOUR", 3, "Hour of the day (UTC) when everybody is scored.", ge=0, le=23)
 
 
 class MetricsSettings(_Group):
