@@ -2,31 +2,74 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import Row, TextClause, func, literal_column, select, text
+import numpy as np
+from sqlalchemy import TextClause, func, select, text
 
+from auto_insurance.infra import metrics
+from auto_insurance.infra.db.copy import begun
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
+from auto_insurance.telematics import columns
+from auto_insurance.telematics.columns import Columns
 from auto_insurance.telematics.extras import canonical_extra
 from auto_insurance.telematics.models import telematics_events as events
-from auto_insurance.telematics.schemas import PathPoint, Sample
+from auto_insurance.telematics.schemas import PathPoint
 
-_SELECT = select(events)
 SESSION_STEP = 5_000
 """Events looked at per step while looking for a session's ends."""
 
 
-async def load_samples(uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> list[Sample]:
-    """Return a device's events in [from_us, to_us], sorted by time and id."""
-    statement = (
-        _SELECT.where(events.c.device_id == device_id)
-        .where(events.c.timestamp.between(clock.from_us(from_us), clock.from_us(to_us)))
-        .order_by(events.c.timestamp, literal_column('event_id COLLATE "C"'))
+_LOAD = """
+    SELECT CAST(extract(epoch FROM timestamp) * 1000000 AS bigint),
+        CAST(extract(epoch FROM received_at) * 1000000 AS bigint),
+        event_id, driver_id, latitude, longitude, speed_mph, acceleration_g, lateral_acceleration_g, heading_deg,
+        altitude_m, gps_accuracy_m, speed_limit_mph, event_type, phone_in_use, quality, device_trip_id,
+        CAST(extra AS text)
+    FROM telematics_events
+    WHERE device_id = $1 AND timestamp BETWEEN $2 AND $3
+    ORDER BY timestamp, event_id COLLATE "C"
+"""
+
+
+async def load_columns(uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> Columns:
+    """Return a device's events in [from_us, to_us] (microseconds since the epoch), sorted by time and id."""
+    driver = await begun(uow)
+    with metrics.time_query("select", events.name):
+        found = await driver.fetch(_LOAD, device_id, clock.from_us(from_us), clock.from_us(to_us))
+    if not found:
+        return columns.empty()
+    t_us, received_us, ids, drivers, latitude, longitude, *singles, kinds, phone, quality, trip_ids, extras = zip(
+        *found, strict=True
     )
-    return [_sample(row) for row in await uow.conn.execute(statement)]
+    names, codes = columns.coded(drivers)
+    return Columns(
+        devices=[device_id],
+        drivers=names,
+        device=np.zeros(len(found), np.int32),
+        driver=codes,
+        t_us=np.array(t_us, np.int64),
+        received_us=np.array(received_us, np.int64),
+        event_id=list(ids),
+        # None becomes NaN.
+        latitude=np.array(latitude, np.float64),
+        longitude=np.array(longitude, np.float64),
+        event_type=np.array([columns.EVENT_CODE[kind] for kind in kinds], np.int8),
+        phone_in_use=np.array([columns.UNKNOWN if value is None else value for value in phone], np.int8),
+        quality=np.array(quality, np.int16),
+        device_trip_id=list(trip_ids) if any(trip_ids) else None,
+        extra=_extras(extras),
+        **{name: np.array(value, np.float32) for name, value in zip(columns.SINGLES, singles, strict=True)},
+    )
+
+
+def _extras(values: Sequence[str | None]) -> list[str | None] | None:
+    if not any(values):
+        return None
+    return [None if value is None else canonical_extra(json.loads(value))[0] for value in values]
 
 
 # One step away from :at: as far as no gap is wide enough to cut, at most :steps events.
@@ -112,27 +155,3 @@ async def count_events(
     )
     row = (await uow.conn.execute(statement)).one()
     return int(row[0]), row[1], row[2]
-
-
-def _sample(row: Row[Any]) -> Sample:
-    return Sample(
-        device_id=row.device_id,
-        driver_id=row.driver_id,
-        t_us=clock.to_us(row.timestamp),
-        event_id=row.event_id,
-        received_us=clock.to_us(row.received_at),
-        latitude=row.latitude,
-        longitude=row.longitude,
-        speed_mph=row.speed_mph,
-        accel_g=row.acceleration_g,
-        lateral_g=row.lateral_acceleration_g,
-        heading_deg=row.heading_deg,
-        altitude_m=row.altitude_m,
-        gps_accuracy_m=row.gps_accuracy_m,
-        event_type=row.event_type,
-        speed_limit_mph=row.speed_limit_mph,
-        phone_in_use=row.phone_in_use,
-        quality=row.quality,
-        device_trip_id=row.device_trip_id,
-        extra=None if row.extra is None else canonical_extra(row.extra)[0],
-    )

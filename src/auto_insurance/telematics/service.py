@@ -8,23 +8,31 @@ from datetime import datetime
 from auto_insurance.infra.db import partitions
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
-from auto_insurance.telematics import decode, repository, store
+from auto_insurance.telematics import decode, repository
+from auto_insurance.telematics.columns import Columns
 from auto_insurance.telematics.contacts import ContactBook
+from auto_insurance.telematics.decode import DecodedBatch
 from auto_insurance.telematics.health import DeviceHealthService
 from auto_insurance.telematics.imports import ImportRunner, ImportService
 from auto_insurance.telematics.ingest import IngestService
 from auto_insurance.telematics.limits import IngestPolicy
+from auto_insurance.telematics.partitions import MONTH_ARCHIVED, TABLE
 from auto_insurance.telematics.rights import Assignments, RightsChecker
 from auto_insurance.telematics.schemas import Decoded, PathPoint, Sample
+from auto_insurance.telematics.store import EventWriter, Stored
 
 __all__ = [
+    "MONTH_ARCHIVED",
     "Assignments",
     "ContactBook",
+    "DecodedBatch",
     "DeviceHealthService",
+    "EventWriter",
     "ImportRunner",
     "ImportService",
     "IngestService",
     "RightsChecker",
+    "Stored",
     "TelematicsService",
 ]
 
@@ -42,13 +50,25 @@ class TelematicsService:
         """Return a log record's events: samples with an empty ``driver_id``, or why they are dead. Never raises."""
         return decode.decode_record(value, headers, arrival_us, self.policy)
 
-    async def store(self, uow: UnitOfWork, samples: Sequence[Sample]) -> list[Sample]:
-        """Store samples once, with missing partitions; return the really new ones in the order given."""
-        return await store.store_samples(uow, samples)
+    def decode_records(self, records: Sequence[decode.LogRecord]) -> decode.DecodedBatch:
+        """Return what log records hold as columns without drivers, and what of it is dead. Never raises."""
+        return decode.decode_records(records, self.policy)
+
+    def writer(self) -> EventWriter:
+        """Return what stores the events of one consumer; it remembers what that consumer stored."""
+        return EventWriter()
+
+    async def store(self, uow: UnitOfWork, events: Columns) -> Stored:
+        """Store events once, with missing partitions, for those who have no writer of their own."""
+        return await EventWriter().store(uow, events)
+
+    async def load_columns(self, uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> Columns:
+        """Return a device's events in [from_us, to_us], sorted by (t_us, event_id)."""
+        return await repository.load_columns(uow, device_id, from_us, to_us)
 
     async def load_samples(self, uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> list[Sample]:
-        """Return a device's samples in [from_us, to_us], sorted by (t_us, event_id)."""
-        return await repository.load_samples(uow, device_id, from_us, to_us)
+        """Return them as samples."""
+        return (await self.load_columns(uow, device_id, from_us, to_us)).samples()
 
     async def session_bounds(self, uow: UnitOfWork, device_id: str, t_us: int, gap_us: int) -> tuple[int, int]:
         """Return (from_us, to_us) around ``t_us``, out to the next gap of at least ``gap_us`` on either side."""
@@ -65,4 +85,4 @@ class TelematicsService:
     async def ensure_partitions(self, uow: UnitOfWork, months_ahead: int = MONTHS_AHEAD) -> list[str]:
         """Make the partitions of this month and the next ones; return the names of the new ones."""
         months = partitions.months_ahead(partitions.month_of(clock.now()), months_ahead)
-        return [partition.name for partition in await partitions.ensure_months(uow, store.TABLE, months)]
+        return [partition.name for partition in await partitions.ensure_months(uow, TABLE, months)]

@@ -1,100 +1,134 @@
-"""Stores events once: COPY into a staging table of the session, then INSERT ... ON CONFLICT DO NOTHING."""
+"""Stores events once, at the rate at which PostgreSQL takes rows.
+
+An event that is newer than everything stored of its device can't be a copy. The others are looked up by their key, and
+all that is not there goes in by one binary COPY. The key is the judge all the same: if it refuses the COPY, because
+somebody else wrote too, the batch goes through a staging table and ON CONFLICT, which is always right. See ADR 0010.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from sqlalchemy import text
+import asyncpg
+import numpy as np
+import structlog
 
 from auto_insurance.infra import metrics
-from auto_insurance.infra.db import partitions
-from auto_insurance.infra.db.copy import copy_rows
-from auto_insurance.infra.db.uow import UnitOfWork
-from auto_insurance.kernel import clock
-from auto_insurance.telematics.schemas import Sample, SampleKey, key_of
+from auto_insurance.infra.db.copy import begun, copy_columns
+from auto_insurance.infra.db.uow import Database, UnitOfWork
+from auto_insurance.kernel.errors import Unavailable
+from auto_insurance.telematics import partitions, repository_store, rows
+from auto_insurance.telematics.columns import NO_DRIVER, UNKNOWN, Columns, Ints, Mask
+from auto_insurance.telematics.frontier import Frontier
+from auto_insurance.telematics.partitions import TABLE
 
-TABLE = "telematics_events"
-COLUMNS = (
-    "device_id",
-    "timestamp",
-    "event_id",
-    "driver_id",
-    "received_at",
-    "latitude",
-    "longitude",
-    "speed_mph",
-    "acceleration_g",
-    "lateral_acceleration_g",
-    "heading_deg",
-    "altitude_m",
-    "gps_accuracy_m",
-    "event_type",
-    "speed_limit_mph",
-    "phone_in_use",
-    "quality",
-    "device_trip_id",
-    "extra",
-)
-_STAGING = "telematics_staging"
-_NAMES = ", ".join(COLUMNS)
-# A table of the session, emptied at each commit: made once per connection, not per batch. ``extra`` travels as text.
-_CREATE = text(
-    f"CREATE TEMP TABLE IF NOT EXISTS {_STAGING} ON COMMIT DELETE ROWS AS"  # noqa: S608 - names from the constants above
-    f" SELECT {_NAMES.replace(', extra', ', extra::text AS extra')} FROM {TABLE} WITH NO DATA"
-)
-# In the order of the key: two writers of the same rows take turns instead of dead-locking.
-_INSERT = text(
-    f"INSERT INTO {TABLE} ({_NAMES})"  # noqa: S608 - names from the constants above
-    f" SELECT {_NAMES.replace(', extra', ', extra::jsonb')} FROM {_STAGING} ORDER BY device_id, timestamp, event_id"
-    " ON CONFLICT DO NOTHING RETURNING device_id, timestamp, event_id"
-)
+log = structlog.get_logger(__name__)
+COLUMNS = rows.COLUMNS
+MAX_DEVICES = 100_000
+"""Devices whose newest event a writer remembers."""
+# All that a batch asks is by key. A plan that was made while a table was small must not read it whole later on.
+_BEGIN = "SET LOCAL enable_seqscan = off; SAVEPOINT store_events"
+_DONE = "RELEASE SAVEPOINT store_events"
+_UNDO = "ROLLBACK TO SAVEPOINT store_events"
 
 
-async def store_samples(uow: UnitOfWork, samples: Sequence[Sample]) -> list[Sample]:
-    """Store samples whose driver is known; return the really new ones in the order given.
+class PartitionGone(Unavailable):
+    """A month's partition went away between the look at it and the write; reading the batch again helps."""
 
-    Of copies within the batch the first counts. Makes missing partitions. Raises ``ValueError`` for a sample without a
-    driver, and what the database raises.
+    code = "partition_gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a batch: ``fresh`` and ``refused`` per event in the order given, the other per device."""
+
+    fresh: Mask
+    """Stored by this call; the rest are copies or refused."""
+    newest_before: Ints
+    """Of each of ``columns.devices`` that has events in the batch: its newest stored event time before, -1 if none."""
+    refused: Mask | None = None
+    """Belong to a month that is archived; None if no event does."""
+
+
+class EventWriter:
+    """Stores the events of one consumer, and remembers how far each device is stored.
+
+    What it learned within a transaction counts once :meth:`committed` was called; :meth:`rolled_back` forgets it.
     """
-    unique: dict[SampleKey, Sample] = {}
-    for sample in samples:
-        if not sample.driver_id:
-            raise ValueError("a sample without a driver can't be stored")
-        unique.setdefault(key_of(sample), sample)
-    if not unique:
-        return []
-    await partitions.ensure_months(uow, TABLE, partitions.months_of_us(key.t_us for key in unique))
-    await uow.conn.execute(_CREATE)
-    # A second call within one transaction finds the rows of the first.
-    await uow.conn.execute(text(f"TRUNCATE {_STAGING}"))
-    await copy_rows(uow, _STAGING, COLUMNS, _rows(unique))
-    with metrics.time_query("copy", TABLE):
-        result = await uow.conn.execute(_INSERT)
-    new = {SampleKey(row[0], clock.to_us(row[1]), row[2]) for row in result}
-    return [sample for key, sample in unique.items() if key in new]
+
+    def __init__(self, capacity: int = MAX_DEVICES) -> None:
+        self._frontier = Frontier(capacity)
+
+    def committed(self) -> None:
+        """The transaction of the last call committed."""
+        self._frontier.committed()
+
+    def rolled_back(self) -> None:
+        """It did not: forget what it taught."""
+        self._frontier.rolled_back()
+
+    def clear(self) -> None:
+        """Forget all: others may write these devices now."""
+        self._frontier.clear()
+
+    async def store(self, uow: UnitOfWork, events: Columns) -> Stored:
+        """Store events whose driver is known, each once; of copies within the batch the first counts.
+
+        Makes missing partitions. Raises ``ValueError`` for an event without a driver, and what the database raises.
+        """
+        if not len(events):
+            return Stored(np.zeros(0, np.bool_), np.full(len(events.devices), UNKNOWN, np.int64))
+        if bool((events.driver == NO_DRIVER).any()):
+            raise ValueError("an event without a driver can't be stored")
+        refused = await partitions.claim(uow, events.t_us)
+        newest = await self._frontier.load(uow, events)
+        order = np.lexsort((events.t_us, events.device))
+        wanted = first_of_copies(events, order)
+        if refused is not None:
+            wanted &= ~refused
+        driver = await begun(uow)
+        await driver.execute(_BEGIN)
+        try:
+            with metrics.time_query("copy", TABLE):
+                fresh = await self._copy(uow, events, order, wanted, newest)
+        except asyncpg.UniqueViolationError:
+            await driver.execute(_UNDO)
+            log.info("store_frontier_outdated", events=len(events))
+            self._frontier.clear()
+            newest = await self._frontier.load(uow, events)
+            fresh = await repository_store.insert_missing(uow, events, wanted)
+        except asyncpg.CheckViolationError as error:
+            partitions.forget(Database(uow.conn.engine))
+            raise PartitionGone("a partition was removed while its events were stored") from error
+        await driver.execute(_DONE)
+        self._frontier.advance(events, fresh)
+        return Stored(fresh, newest, refused)
+
+    async def _copy(self, uow: UnitOfWork, events: Columns, order: Ints, wanted: Mask, newest: Ints) -> Mask:
+        doubtful = np.flatnonzero(wanted & (events.t_us <= newest[events.device]))
+        fresh = wanted
+        if len(doubtful):
+            fresh = wanted.copy()
+            fresh[doubtful[await repository_store.are_stored(uow, events, doubtful)]] = False
+        # In the order of the key: neighbours in the batch are neighbours in its index.
+        places = order[fresh[order]]
+        if len(places):
+            new = events.take(places)
+            await copy_columns(uow, TABLE, rows.COLUMNS, rows.of_columns(new), len(new))
+        return fresh
 
 
-def _rows(samples: dict[SampleKey, Sample]) -> Iterator[tuple[Any, ...]]:
-    for s in samples.values():
-        yield (
-            s.device_id,
-            clock.from_us(s.t_us),
-            s.event_id,
-            s.driver_id,
-            clock.from_us(s.received_us),
-            s.latitude,
-            s.longitude,
-            s.speed_mph,
-            s.accel_g,
-            s.lateral_g,
-            s.heading_deg,
-            s.altitude_m,
-            s.gps_accuracy_m,
-            s.event_type,
-            s.speed_limit_mph,
-            s.phone_in_use,
-            s.quality,
-            s.device_trip_id,
-            s.extra,
-        )
+def first_of_copies(events: Columns, order: Ints) -> Mask:
+    """Return which events are not a copy of an earlier one of the batch; ``order`` sorts by device and time."""
+    device, t_us = events.device[order], events.t_us[order]
+    same = np.flatnonzero((device[1:] == device[:-1]) & (t_us[1:] == t_us[:-1]))
+    first = np.ones(len(events), np.bool_)
+    if not len(same):
+        return first
+    seen: set[tuple[int, int, str]] = set()
+    for place in np.unique(order[np.concatenate((same, same + 1))]).tolist():
+        key = (int(events.device[place]), int(events.t_us[place]), events.event_id[place])
+        if key in seen:
+            first[place] = False
+        seen.add(key)
+    return first

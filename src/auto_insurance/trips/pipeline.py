@@ -1,16 +1,19 @@
 """What happens to a batch of telemetry records, as one ordered list of small steps in one transaction.
 
 decode -> resolve drivers -> store (duplicates end here) -> trips -> alerts -> bury the dead -> count
+
+Events stay columns all the way: no step costs a Python call per event, unless something is wrong with that event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
 import msgspec
+import numpy as np
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.alerts import CRASH_REPORTED, CrashReported
@@ -24,48 +27,64 @@ from auto_insurance.kernel import clock
 from auto_insurance.kernel.clock import from_us, to_us
 from auto_insurance.kernel.events import new_event
 from auto_insurance.kernel.outcome import Dead, Drop, Ok, Outcome
-from auto_insurance.telematics.schemas import Decoded, EventType, Sample
+from auto_insurance.telematics.columns import EVENT_CODE, NO_DRIVER, Codes, Columns, Ints, Mask
+from auto_insurance.telematics.schemas import EventType
+from auto_insurance.telematics.service import MONTH_ARCHIVED, DecodedBatch, EventWriter
+from auto_insurance.trips.owners import find_owners
 from auto_insurance.trips.rules import TripRules
 from auto_insurance.trips.trace import News, SampleStore, TraceOptions, Tracer
 
 _raw_events = msgspec.json.Decoder(list[msgspec.Raw])
-UNKNOWN_DEVICE, NO_DRIVER = "unknown_device", "no_driver_assigned"
+UNKNOWN_DEVICE, NO_DRIVER_ASSIGNED = "unknown_device", "no_driver_assigned"
+_CRASH = EVENT_CODE[EventType.CRASH]
+_OK: Outcome[None] = Ok(None)
+_DROP: Outcome[None] = Drop()
 
 
 class Telemetry(SampleStore, Protocol):
     """What the pipeline needs of telematics."""
 
-    def decode_record(self, value: bytes, headers: Mapping[str, str], arrival_us: int) -> Sequence[Decoded]: ...
+    def decode_records(self, records: Sequence[Record]) -> DecodedBatch: ...
 
-    async def store(self, uow: UnitOfWork, samples: Sequence[Sample]) -> list[Sample]: ...
+    def writer(self) -> EventWriter: ...
+
+
+class KnownDevices(Protocol):
+    """The assignments of devices, remembered by one consumer."""
+
+    async def load(self, uow: UnitOfWork, device_ids: Collection[str]) -> Mapping[str, DeviceHistory]: ...
 
 
 class Drivers(Protocol):
     """What the pipeline needs of drivers."""
 
-    async def assignments(self, uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, DeviceHistory]: ...
-
-
-@dataclass(slots=True)
-class _Candidate:
-    """An event on its way: where it came from and what it is so far."""
-
-    record: Record
-    number: int
-    index: int | None
-    sample: Sample
+    def known_devices(self) -> KnownDevices: ...
 
 
 @dataclass(slots=True)
 class Work:
-    """What the steps of one batch hand on. ``letters`` carry the number of their record; ``fresh`` is newly stored."""
+    """What the steps of one batch hand on.
+
+    ``record`` and ``index`` tell of each of ``events`` which record of the batch it comes from and where in it it lay
+    (-1 if the record is one bare event). ``dead`` are the outcomes of records that are dead as a whole.
+    """
 
     uow: UnitOfWork
     records: Sequence[Record]
-    candidates: list[_Candidate] = field(default_factory=list)
-    letters: list[tuple[int, DeadLetter]] = field(default_factory=list)
-    histories: dict[str, DeviceHistory] = field(default_factory=dict)
-    fresh: list[Sample] = field(default_factory=list)
+    events: Columns
+    record: Codes
+    index: Codes
+    letters: list[DeadLetter] = field(default_factory=list)
+    dead: dict[int, Dead] = field(default_factory=dict)
+    histories: Mapping[str, DeviceHistory] = field(default_factory=dict)
+    zones: Mapping[str, str] = field(default_factory=dict)
+    fresh: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    newest_before: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def keep(self, mask: Mask) -> None:
+        """Go on with those events only."""
+        if not mask.all():
+            self.events, self.record, self.index = self.events.where(mask), self.record[mask], self.index[mask]
 
 
 Step = Callable[[Work], Awaitable[None]]
@@ -79,11 +98,11 @@ class TelemetryHandler:
         options: TraceOptions | None = None,
     ) -> None:  # fmt: skip
         self._telematics = telematics
-        self._drivers = drivers
+        self._writer = telematics.writer()
+        self._devices = drivers.known_devices()
         self._group = group
         self.tracer = Tracer(telematics, rules or TripRules(), options or TraceOptions())
         self.steps: tuple[Step, ...] = (
-            self._decode,
             self._resolve_drivers,
             self._store,
             self._follow_trips,
@@ -100,18 +119,27 @@ class TelemetryHandler:
     def topics(self) -> Sequence[str]:
         return (topics.TELEMATICS_EVENTS,)
 
+    def prepare(self, records: Sequence[Record]) -> DecodedBatch:
+        """Read each record's events and check each by itself: all that needs no transaction."""
+        return self._telematics.decode_records(records)
+
     async def handle(self, uow: UnitOfWork, batch: Batch) -> Sequence[Outcome[None]]:
         """Run the steps. A record of which anything is stored is Ok; one of nothing but copies is a duplicate."""
-        work = Work(uow, batch.records)
+        decoded = batch.prepared if isinstance(batch.prepared, DecodedBatch) else self.prepare(batch.records)
+        work = Work(uow, batch.records, decoded.columns, decoded.record, decoded.index)
+        for number, index, dead, value in decoded.dead:
+            self._condemn(work, number, index, dead, value)
         for step in self.steps:
             await step(work)
         return self._outcomes(work)
 
     def committed(self) -> None:
-        """The states in memory are those of the database."""
+        """What is in memory is what is in the database."""
+        self._writer.committed()
 
     def rolled_back(self) -> None:
-        """The states in memory went ahead of the database: forget them."""
+        """What is in memory went ahead of the database: forget it."""
+        self._writer.rolled_back()
         self.tracer.cache.clear()
 
     async def tick(self, uow: UnitOfWork, caught_up: Mapping[TopicPartition, datetime]) -> None:
@@ -122,127 +150,119 @@ class TelemetryHandler:
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Forget the devices of these partitions."""
+        self._writer.clear()
         self.tracer.cache.forget_partitions(partitions)
-
-    async def _decode(self, work: Work) -> None:
-        """Read each record's events and check each by itself."""
-        for number, record in enumerate(work.records):
-            arrival_us = to_us(record.appended_at)
-            decoded = self._telematics.decode_record(record.value, record.headers, arrival_us)
-            for item in decoded:
-                if item.sample is not None:
-                    work.candidates.append(_Candidate(record, number, item.index, item.sample))
-                elif item.dead is not None:
-                    work.letters.append((number, self._letter(record, item.index, item.value, item.dead)))
 
     async def _resolve_drivers(self, work: Work) -> None:
         """Find whose device it was at the event's time."""
-        if not work.candidates:
+        if not len(work.events):
             return
-        devices = sorted({item.sample.device_id for item in work.candidates})
-        work.histories = await self._drivers.assignments(work.uow, devices)
-        alive: list[_Candidate] = []
-        for item in work.candidates:
-            sample = item.sample
-            history = work.histories.get(sample.device_id)
-            assignment = None if history is None else history.at(sample.t_us)
-            if assignment is None:
-                reason = UNKNOWN_DEVICE if history is None else NO_DRIVER
-                value = _event_bytes(item.record, item.index)
-                dead = self._letter(item.record, item.index, value, Dead(reason))
-                work.letters.append((item.number, dead))
-                continue
-            item.sample = msgspec.structs.replace(sample, driver_id=assignment.driver_id)
-            alive.append(item)
-        work.candidates = alive
+        work.histories = await self._devices.load(work.uow, work.events.devices)
+        owners = find_owners(work.events, work.histories)
+        work.zones = owners.zones
+        work.events = replace(work.events, drivers=owners.drivers, driver=owners.driver)
+        owned = owners.driver != NO_DRIVER
+        for place in np.flatnonzero(~owned).tolist():
+            known = work.events.devices[work.events.device[place]] in work.histories
+            self._condemn_event(work, place, Dead(NO_DRIVER_ASSIGNED if known else UNKNOWN_DEVICE))
+        work.keep(owned)
 
     async def _store(self, work: Work) -> None:
         """Store what is not there yet; only that goes on."""
-        if work.candidates:
-            work.fresh = await self._telematics.store(work.uow, [item.sample for item in work.candidates])
+        stored = await self._writer.store(work.uow, work.events)
+        work.fresh, work.newest_before = stored.fresh, stored.newest_before
+        if stored.refused is not None:
+            for place in np.flatnonzero(stored.refused).tolist():
+                self._condemn_event(work, place, Dead(MONTH_ARCHIVED))
+            work.fresh = work.fresh[~stored.refused]
+            work.keep(~stored.refused)
 
     async def _follow_trips(self, work: Work) -> None:
         """Bring the trips of the devices up to date."""
-        partitions = {item.sample.device_id: item.record.tp for item in work.candidates}
-        zones = {
-            span.assignment.driver_id: span.assignment.time_zone
-            for history in work.histories.values()
-            for span in history.spans
+        fresh = work.events.where(work.fresh)
+        partitions = self._partitions(work)
+        await self.tracer.follow(work.uow, News(fresh.samples(), partitions, work.zones, _vehicles(work.histories)))
+
+    @staticmethod
+    def _partitions(work: Work) -> dict[str, TopicPartition]:
+        """Return the partition that each device's last record came from."""
+        last = np.full(len(work.events.devices), -1, np.int64)
+        np.maximum.at(last, work.events.device, work.record)
+        codes = np.flatnonzero(last >= 0)
+        return {
+            work.events.devices[code]: work.records[number].tp
+            for code, number in zip(codes.tolist(), last[codes].tolist(), strict=True)
         }
-        await self.tracer.follow(work.uow, News(work.fresh, partitions, zones, _vehicles(work.histories)))
 
     async def _raise_alerts(self, work: Work) -> None:
         """Tell of crashes that devices report."""
-        for sample in work.fresh:
-            if sample.event_type == EventType.CRASH:
-                payload = CrashReported(
-                    driver_id=sample.driver_id,
-                    device_id=sample.device_id,
-                    event_id=sample.event_id,
-                    occurred_at=from_us(sample.t_us),
-                    received_at=from_us(sample.received_us),
-                )
-                event = new_event(payload, type=CRASH_REPORTED, version=1, key=sample.driver_id)
-                work.uow.publish(topics.ALERTS, event)
+        for place in np.flatnonzero(work.fresh & (work.events.event_type == _CRASH)).tolist():
+            sample = work.events.sample(place)
+            payload = CrashReported(
+                driver_id=sample.driver_id,
+                device_id=sample.device_id,
+                event_id=sample.event_id,
+                occurred_at=from_us(sample.t_us),
+                received_at=from_us(sample.received_us),
+            )
+            event = new_event(payload, type=CRASH_REPORTED, version=1, key=sample.driver_id)
+            work.uow.publish(topics.ALERTS, event)
 
     async def _bury(self, work: Work) -> None:
         """Write dead events of records that live on; a record that is dead as a whole is the runner's."""
-        parts = [letter for _, letter in work.letters if letter.index_in_record is not None]
-        if parts:
-            await add_dead_letters(work.uow, parts)
+        await add_dead_letters(work.uow, work.letters)
 
     async def _count(self, work: Work) -> None:
         """Count what was stored, once it is committed, and how long it took from arrival to being in a trip."""
-        fresh = work.fresh
-        if not fresh:
+        received_us = work.events.received_us[work.fresh]
+        if not len(received_us):
             return
 
         async def count() -> None:
-            now_us = to_us(clock.now())
-            metrics.EVENTS_STORED_TOTAL.inc(len(fresh))
-            for sample in fresh:
-                metrics.EVENT_END_TO_END_SECONDS.observe(max(0.0, (now_us - sample.received_us) / 1e6))
+            metrics.EVENTS_STORED_TOTAL.inc(len(received_us))
+            seconds = np.maximum(to_us(clock.now()) - received_us, 0) / 1e6
+            metrics.observe_many(metrics.EVENT_END_TO_END_SECONDS, seconds)
 
         work.uow.after_commit(count)
 
-    def _letter(self, record: Record, index: int | None, value: bytes, dead: Dead) -> DeadLetter:
-        return DeadLetter(
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            index_in_record=index,
-            key=record.key,
-            reason=dead.reason,
-            detail=dead.detail,
-            value=value,
-            group=self._group,
+    def _condemn_event(self, work: Work, place: int, dead: Dead) -> None:
+        """Bury one event that could be read."""
+        number, index = int(work.record[place]), int(work.index[place])
+        if index < 0:
+            self._condemn(work, number, None, dead, b"")
+        else:
+            self._condemn(work, number, index, dead, bytes(_raw_events.decode(work.records[number].value)[index]))
+
+    def _condemn(self, work: Work, number: int, index: int | None, dead: Dead, value: bytes) -> None:
+        if index is None:
+            work.dead[number] = dead
+            return
+        record = work.records[number]
+        work.letters.append(
+            DeadLetter(
+                topic=record.topic,
+                partition=record.partition,
+                offset=record.offset,
+                index_in_record=index,
+                key=record.key,
+                reason=dead.reason,
+                detail=dead.detail,
+                value=value,
+                group=self._group,
+            )
         )
 
     @staticmethod
     def _outcomes(work: Work) -> list[Outcome[None]]:
-        fresh = {(s.device_id, s.t_us, s.event_id) for s in work.fresh}
-        whole = {number: letter for number, letter in work.letters if letter.index_in_record is None}
-        stored: set[int] = set()
-        for item in work.candidates:
-            if (item.sample.device_id, item.sample.t_us, item.sample.event_id) in fresh:
-                stored.add(item.number)
-        copies = {item.number for item in work.candidates} - stored
-        outcomes: list[Outcome[None]] = []
-        for number in range(len(work.records)):
-            if number in whole:
-                outcomes.append(Dead(whole[number].reason, whole[number].detail))
-            elif number in copies:
-                outcomes.append(Drop())
-            else:
-                outcomes.append(Ok(None))
+        count = len(work.records)
+        events = np.bincount(work.record, minlength=count)
+        stored = np.bincount(work.record[work.fresh], minlength=count)
+        outcomes = [_OK] * count
+        for number in np.flatnonzero((events > 0) & (stored == 0)).tolist():
+            outcomes[number] = _DROP
+        for number, dead in work.dead.items():
+            outcomes[number] = dead
         return outcomes
-
-
-def _event_bytes(record: Record, index: int | None) -> bytes:
-    """Return one event's own bytes out of a record that could be read."""
-    if index is None or not record.value.lstrip().startswith(b"["):
-        return record.value
-    return bytes(_raw_events.decode(record.value)[index])
 
 
 def _vehicles(histories: Mapping[str, DeviceHistory]) -> Callable[[str, int], str | None]:

@@ -11,6 +11,7 @@ from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel.clock import to_us
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk.service import RiskService
+from auto_insurance.telematics.columns import of_samples
 from auto_insurance.telematics.service import TelematicsService
 from auto_insurance.trips.models import trip_events
 from tests.support.product import client_of
@@ -37,7 +38,7 @@ async def trip_id(container: Container) -> str:
     async with container.database.begin() as uow:
         for driver_id in ("DRV001", "DRV002"):
             await add_driver(uow, driver_id)
-        await container.get(TelematicsService).store(uow, drive.samples)
+        await container.get(TelematicsService).store(uow, of_samples(drive.samples))
         sums = {"distance_miles": 40.0, "duration_s": 3600.0, "harsh_braking_count": 2, "speeding_s": 30.0}
         known = {"speed_limit_known_miles": 20.0, "speed_limit_known_s": 1800.0, "night_miles": 10.0}
         made = await add_trip(uow, "DRV001", START, **sums, **known, end_latitude=41.0, end_longitude=-96.0)

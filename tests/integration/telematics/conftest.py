@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import httpx
+import numpy as np
 import pytest
 
 from auto_insurance.drivers.schemas import DeviceAssign
 from auto_insurance.identity.schemas import Scope
 from auto_insurance.infra.bus.errors import LogFull
-from auto_insurance.infra.bus.protocol import NewRecord, Position
+from auto_insurance.infra.bus.protocol import NewRecord, Position, Record
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.http.app import API_PREFIX, AppOptions, AppState, attach_state, create_app
 from auto_insurance.infra.http.bodies import BodyLimits
@@ -62,20 +63,16 @@ class Door:
 
     async def work(self) -> list[Sample]:
         """Store what is in the log, as the worker does; return what was new."""
-        new: list[Sample] = []
+        records = [
+            Record(record.topic, 0, number, record.key, record.value, record.headers, clock.now())
+            for number, record in enumerate(self.log.records)
+        ]
+        decoded = self.telematics.decode_records(records)
+        assert not decoded.dead
+        owned = replace(decoded.columns, drivers=["DRV001"], driver=np.zeros(len(decoded.columns), np.int32))
         async with self.people.db.begin() as uow:
-            for record in self.log.records:
-                decoded = self.telematics.decode_record(record.value, record.headers, clock.to_us(clock.now()))
-                assert all(item.dead is None for item in decoded)
-                owned = [_owned(item.sample) for item in decoded if item.sample]
-                new += await self.telematics.store(uow, owned)
-        return new
-
-
-def _owned(sample: Sample) -> Sample:
-    import msgspec
-
-    return msgspec.structs.replace(sample, driver_id="DRV001")
+            stored = await self.telematics.store(uow, owned)
+        return owned.where(stored.fresh).samples()
 
 
 @pytest.fixture

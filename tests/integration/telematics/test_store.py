@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from auto_insurance.infra.db.uow import Database
+from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel import clock
+from auto_insurance.telematics.columns import of_samples
 from auto_insurance.telematics.extras import canonical_extra
 from auto_insurance.telematics.schemas import Quality, Sample, key_of
-from auto_insurance.telematics.service import TelematicsService
+from auto_insurance.telematics.service import EventWriter, TelematicsService
 
 BASE = clock.to_us(datetime(2026, 11, 1, 12, tzinfo=UTC))
 service = TelematicsService()
@@ -32,6 +34,16 @@ def sample(n: int = 0, *, t_us: int | None = None, device: str = "dev-1", **fiel
         "quality": 0,
     }
     return Sample(**(values | fields))  # type: ignore[arg-type]
+
+
+async def put(uow: UnitOfWork, samples: Sequence[Sample], writer: EventWriter | None = None) -> list[Sample]:
+    """Store samples; return the really new ones in the order given."""
+    stored = await (writer or service).store(uow, of_samples(samples))
+    return [sample for sample, fresh in zip(samples, stored.fresh.tolist(), strict=True) if fresh]
+
+
+async def load(uow: UnitOfWork, device: str, from_us: int, to_us: int) -> list[Sample]:
+    return (await service.load_columns(uow, device, from_us, to_us)).samples()
 
 
 async def test_round_trip_is_exact_to_the_microsecond(db: Database) -> None:
@@ -54,48 +66,48 @@ async def test_round_trip_is_exact_to_the_microsecond(db: Database) -> None:
     )
     bare = sample(1, phone_in_use=False)
     async with db.begin() as uow:
-        assert await service.store(uow, [full, bare]) == [full, bare]
+        assert await put(uow, [full, bare]) == [full, bare]
     async with db.read() as uow:
-        assert await service.load_samples(uow, "dev-1", full.t_us, bare.t_us) == [full, bare]
-        assert await service.load_samples(uow, "dev-1", full.t_us + 1, bare.t_us) == [bare]
-        assert await service.load_samples(uow, "dev-2", full.t_us, bare.t_us) == []
+        assert await load(uow, "dev-1", full.t_us, bare.t_us) == [full, bare]
+        assert await load(uow, "dev-1", full.t_us + 1, bare.t_us) == [bare]
+        assert await load(uow, "dev-2", full.t_us, bare.t_us) == []
 
 
 async def test_the_second_copy_changes_nothing(db: Database) -> None:
     first = sample(1, speed_mph=10.0)
     copy = msgspec.structs.replace(first, speed_mph=20.0)
     async with db.begin() as uow:
-        assert await service.store(uow, [first, copy, sample(2)]) == [first, sample(2)]
-        assert await service.store(uow, [copy, sample(3)]) == [sample(3)]
+        assert await put(uow, [first, copy, sample(2)]) == [first, sample(2)]
+        assert await put(uow, [copy, sample(3)]) == [sample(3)]
     async with db.begin() as uow:
-        assert await service.store(uow, [sample(3), copy, sample(4)]) == [sample(4)]
-        assert await service.store(uow, []) == []
+        assert await put(uow, [sample(3), copy, sample(4)]) == [sample(4)]
+        assert await put(uow, []) == []
     async with db.read() as uow:
-        stored = await service.load_samples(uow, "dev-1", BASE, BASE + 10**9)
+        stored = await load(uow, "dev-1", BASE, BASE + 10**9)
         assert stored == [first, sample(2), sample(3), sample(4)]
 
 
 async def test_no_driver_no_row(db: Database) -> None:
     async with db.begin() as uow:
         with pytest.raises(ValueError, match="driver"):
-            await service.store(uow, [sample(driver_id="")])
+            await put(uow, [sample(driver_id="")])
 
 
 async def test_a_rolled_back_batch_leaves_the_connection_usable(db: Database) -> None:
     for _ in range(3):
         with pytest.raises(RuntimeError):
             async with db.begin() as uow:
-                await service.store(uow, [sample(1)])
+                await put(uow, [sample(1)])
                 raise RuntimeError
     async with db.begin() as uow:
-        assert await service.store(uow, [sample(1)]) == [sample(1)]
+        assert await put(uow, [sample(1)]) == [sample(1)]
 
 
 async def test_odd_months_get_their_partition(db: Database) -> None:
     times = [datetime(2001, 2, 28, 23, 59, 59, 999_999, UTC), datetime(2001, 3, 1, tzinfo=UTC)]
     samples = [sample(n, t_us=clock.to_us(at)) for n, at in enumerate(times)]
     async with db.begin() as uow:
-        assert await service.store(uow, samples) == samples
+        assert await put(uow, samples) == samples
         query = text("SELECT tableoid::regclass::text FROM telematics_events ORDER BY timestamp")
         names = (await uow.conn.execute(query)).scalars().all()
         assert names == ["telematics_events_2001_02", "telematics_events_2001_03"]
@@ -104,9 +116,9 @@ async def test_odd_months_get_their_partition(db: Database) -> None:
 async def test_writers_make_one_months_partition_at_the_same_time(db: Database) -> None:
     async def write(n: int) -> None:
         async with db.begin() as uow:
-            await service.store(uow, [sample(n)])  # holds a lock on the parent while it waits for its turn
+            await put(uow, [sample(n)])  # holds a lock on the parent while it waits for its turn
             old = [sample(n, t_us=clock.to_us(datetime(2003, m, 1, tzinfo=UTC)), device=f"d{n}") for m in range(1, 7)]
-            assert len(await service.store(uow, old if n % 2 else old[::-1])) == 6
+            assert len(await put(uow, old if n % 2 else old[::-1])) == 6
 
     await asyncio.gather(*(write(n) for n in range(8)))
     async with db.read() as uow:
@@ -118,7 +130,7 @@ async def test_two_writers_of_the_same_rows_store_them_once(db: Database) -> Non
 
     async def write(backwards: bool) -> int:
         async with db.begin() as uow:
-            return len(await service.store(uow, rows[::-1] if backwards else rows))
+            return len(await put(uow, rows[::-1] if backwards else rows))
 
     assert sum(await asyncio.gather(*(write(bool(n % 2)) for n in range(4)))) == 200
 
@@ -142,7 +154,7 @@ async def test_session_bounds_stop_at_the_gap(db: Database, monkeypatch: pytest.
     seconds = [0, 100, 200, 800, 801, 801, 900, 1500, 3000]
     rows = [sample(n, t_us=BASE + s * 1_000_000) for n, s in enumerate(seconds)]
     async with db.begin() as uow:
-        await service.store(uow, rows)
+        await put(uow, rows)
     for step in (2, 3, 5_000):
         monkeypatch.setattr(repository, "SESSION_STEP", step)
         async with db.read() as uow:
@@ -161,18 +173,18 @@ async def test_session_bounds_stop_at_the_gap(db: Database, monkeypatch: pytest.
 async def test_flag_adds_bits_once(db: Database) -> None:
     rows = [sample(n, quality=int(Quality.LOW_ACCURACY)) for n in range(3)]
     async with db.begin() as uow:
-        await service.store(uow, rows)
+        await put(uow, rows)
         keys = [key_of(row) for row in rows[:2]]
         for batch in (keys, keys, []):
             await service.flag(uow, batch, Quality.IMPLIED_SPEED)
-        stored = await service.load_samples(uow, "dev-1", BASE, BASE + 10**9)
+        stored = await load(uow, "dev-1", BASE, BASE + 10**9)
     assert [s.quality for s in stored] == [12, 12, 4]
 
 
 async def test_path_has_the_points_with_a_position(db: Database) -> None:
     rows = [sample(0, latitude=1.0, longitude=2.0), sample(1), sample(2, latitude=1.1, longitude=2.1, quality=4)]
     async with db.begin() as uow:
-        await service.store(uow, rows)
+        await put(uow, rows)
         points = await service.path(uow, "dev-1", clock.from_us(BASE), clock.from_us(BASE + 2_000_000))
     assert [tuple(point) for point in points] == [(BASE, 1.0, 2.0, 0), (BASE + 2_000_000, 1.1, 2.1, 4)]
 
@@ -192,7 +204,7 @@ async def test_whatever_extra_is_accepted_comes_back_as_it_was(db: Database) -> 
     """One transaction for all examples: the canonical form must survive jsonb."""
     kept: list[Sample] = []
 
-    @settings(max_examples=300, database=None)
+    @settings(max_examples=300, database=None, suppress_health_check=[HealthCheck.too_slow])
     @given(st.dictionaries(st.text("xyz", min_size=1, max_size=3), JSON, max_size=4))
     def collect(value: dict[str, object]) -> None:
         extra, problem = canonical_extra(value)
@@ -201,5 +213,5 @@ async def test_whatever_extra_is_accepted_comes_back_as_it_was(db: Database) -> 
 
     collect()
     async with db.begin() as uow:
-        await service.store(uow, kept)
-        assert await service.load_samples(uow, "dev-1", BASE, BASE + 10**12) == kept
+        await put(uow, kept)
+        assert await load(uow, "dev-1", BASE, BASE + 10**12) == kept

@@ -50,7 +50,9 @@ from auto_insurance.infra.metrics.exposition import (
     render,
     start_metrics_server,
 )
+from auto_insurance.infra.metrics.many import observe_many
 from auto_insurance.infra.metrics.processes import register_process, set_disk_path
+from auto_insurance.infra.metrics.rates import EventRate
 from auto_insurance.infra.metrics.reference import render_markdown
 from auto_insurance.infra.metrics.series import SeriesPlan, endpoint_label, init_series, method_label, remove_series
 
@@ -93,6 +95,7 @@ __all__ = [
     "REGISTRY",
     "WEBSOCKET_CONNECTIONS_ACTIVE",
     "CountedPool",
+    "EventRate",
     "SeriesPlan",
     "endpoint_label",
     "exposed_registry",
@@ -100,6 +103,7 @@ __all__ = [
     "init_series",
     "instrument_engine",
     "method_label",
+    "observe_many",
     "prepare_shared_folder",
     "register_process",
     "remove_series",
