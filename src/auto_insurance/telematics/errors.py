@@ -80,3 +80,24 @@ class WrongRange(InvalidInput):
 
     def __init__(self, days: int) -> None:
         super().__init__(f"The range must not end before it starts and must span at most {days} days.")
+
+
+class ArchiveDamaged(AppError):
+    """A month's files are not as they were written. Nothing is dropped or loaded on their word."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "archive_damaged"
+
+
+class ArchiveFailed(AppError):
+    """A month could not be written to the archive, for want of room or rights; its events stay where they are."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "archive_failed"
+
+
+class MonthRefused(AppError):
+    """What was asked for can't be done with this month."""
+
+    kind = ErrorKind.CONFLICT
+    code = "month_refused"

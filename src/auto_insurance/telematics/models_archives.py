@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Column, Date, DateTime, Inte
 
 from auto_insurance.infra.db.metadata import metadata
 
-STATUSES = ("written", "closing", "archived", "restoring", "restored", "dropping")
+STATUSES = ("writing", "written", "closing", "archived", "restoring", "restored", "dropping")
 CLOSED = ("closing", "archived", "restoring", "dropping")
 """Writers refuse the months of these statuses. The SQL function ``closed_months()`` says the same."""
 
@@ -15,6 +15,7 @@ archives = Table(
     metadata,
     Column("month", Date, primary_key=True),
     Column("status", Text, nullable=False),
+    Column("table_name", Text),
     Column("folder", Text),
     Column("rows", BigInteger),
     Column("files", Integer),

@@ -16,6 +16,8 @@ from auto_insurance.telematics.models import telematics_events
 from auto_insurance.telematics.models_archives import CLOSED, archives
 
 FETCH_ROWS = 8192
+PAGE_BYTES = 8192
+GLANCE_PAGES = 64
 _IDENTITY = ("driver_id", "timestamp", "device_id", "event_id")
 
 
@@ -25,6 +27,7 @@ class ArchiveState:
 
     month: Month
     status: str
+    table_name: str | None = None
     folder: str | None = None
     rows: int | None = None
     files: int | None = None
@@ -48,7 +51,7 @@ class Content:
 
 def columns() -> list[tuple[str, str]]:
     """Return the name and the kind of each column of an event: the schema of the files."""
-    return [(column.name, _kind(column)) for column in telematics_events.columns]
+    return [(str(column.name), _kind(column)) for column in telematics_events.columns]
 
 
 def _kind(column: Column[Any]) -> str:
@@ -150,3 +153,21 @@ def _day(month: Month) -> date:
 def _state(row: Any) -> ArchiveState:
     day = row["month"]
     return ArchiveState(**{**row, "month": Month(day.year, day.month)})
+
+
+async def snapshot(uow: UnitOfWork) -> None:
+    """Make all later statements of the transaction see one moment. Must be its first statement."""
+    await uow.conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+
+
+async def drop_table(uow: UnitOfWork, table: str) -> None:
+    """Drop a table within the transaction."""
+    await uow.conn.exec_driver_sql(f'DROP TABLE "{table}"')
+
+
+async def glance(uow: UnitOfWork, table: str, table_bytes: int) -> datetime | None:
+    """Return about when a table's newest event arrived: looks at its last pages, where new rows go."""
+    first_page = max(0, table_bytes // PAGE_BYTES - GLANCE_PAGES)
+    query = text(f'SELECT max(received_at) FROM "{table}" WHERE ctid >= CAST(:first AS text)::tid')  # noqa: S608
+    found: datetime | None = await uow.conn.scalar(query, {"first": f"({first_page},0)"})
+    return found

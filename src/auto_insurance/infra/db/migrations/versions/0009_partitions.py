@@ -115,6 +115,7 @@ def upgrade() -> None:
         "telematics_archives",
         sa.Column("month", sa.Date, nullable=False),
         sa.Column("status", sa.Text, nullable=False),
+        sa.Column("table_name", sa.Text),
         sa.Column("folder", sa.Text),
         sa.Column("rows", sa.BigInteger),
         sa.Column("files", sa.Integer),
@@ -125,7 +126,8 @@ def upgrade() -> None:
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
         sa.PrimaryKeyConstraint("month", name="pk_telematics_archives"),
         sa.CheckConstraint(
-            "status IN ('written', 'closing', 'archived', 'restoring', 'restored', 'dropping')", name="status"
+            "status IN ('writing', 'written', 'closing', 'archived', 'restoring', 'restored', 'dropping')",
+            name="status",
         ),
     )
     for function in (_MONTH_PARTITIONS, _CLOSED_MONTHS, _CLAIM, _CREATE_MONTH):
