@@ -193,6 +193,7 @@ def kafka_options(settings: Settings) -> KafkaLogOptions:
         replication_factor=kafka.replication_factor,
         session_timeout_s=kafka.session_timeout_s,
         heartbeat_s=min(3.0, kafka.session_timeout_s / 5),
+        static_members=kafka.instance_id is not None,
     )
 
 

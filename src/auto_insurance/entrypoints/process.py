@@ -30,7 +30,13 @@ def prepare(settings: Settings, role: str) -> None:
 
 def serve_metrics(settings: Settings) -> None:
     """Serve this process's own metrics, unless it shares a folder with an API that serves them for all."""
-    if settings.metrics.enabled and multiprocess_dir() is None:
+    if multiprocess_dir() is None:
+        serve_shared_metrics(settings)
+
+
+def serve_shared_metrics(settings: Settings) -> None:
+    """Serve the metrics of all processes of this one's folder; without a folder its own."""
+    if settings.metrics.enabled:
         metrics.start_metrics_server(settings.server.host, settings.metrics.port)
         log.info("metrics_served", port=settings.metrics.port)
 

@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import structlog
 
 from auto_insurance import bootstrap
 from auto_insurance.bootstrap import Container
-from auto_insurance.entrypoints import process
+from auto_insurance.entrypoints import pool, process
+from auto_insurance.infra import metrics
 from auto_insurance.infra.bus.runner import Runner, RunnerOptions
 from auto_insurance.infra.config import Settings
 from auto_insurance.telematics.service import ImportRunner
 
 log = structlog.get_logger(__name__)
+RATE_EVERY_S = 5.0
 
 
 def runners(container: Container, consumers: int) -> list[Runner]:
     """Return ``consumers`` consumers of the driving events and one of each group of domain events."""
-    options = RunnerOptions(drain_timeout_s=container.settings.server.shutdown_timeout_s / 2)
-    telemetry = [bootstrap.telemetry_handler(container) for _ in range(consumers)]
-    return [
-        Runner(container.database, container.log, handler, options)
-        for handler in (*telemetry, *bootstrap.domain_handlers(container))
+    kafka = container.settings.kafka
+    common = RunnerOptions(
+        member=kafka.instance_id or "", drain_timeout_s=container.settings.server.shutdown_timeout_s / 2
+    )
+    large = replace(
+        common,
+        max_records=kafka.batch_records,
+        max_batch_bytes=kafka.batch_bytes,
+        batch_wait_s=kafka.batch_wait_ms / 1000,
+    )
+    telemetry = [
+        Runner(
+            container.database,
+            container.log,
+            bootstrap.telemetry_handler(container),
+            large if number == 1 or not large.member else replace(large, member=f"{large.member}-{number}"),
+        )
+        for number in range(1, consumers + 1)
     ]
+    domain = bootstrap.domain_handlers(container)
+    return [*telemetry, *(Runner(container.database, container.log, handler, common) for handler in domain)]
 
 
 async def work(container: Container, consumers: int, stop: asyncio.Event) -> None:
@@ -31,19 +49,26 @@ async def work(container: Container, consumers: int, stop: asyncio.Event) -> Non
     await bootstrap.prepare_log(container, stop)
     async with asyncio.TaskGroup() as group:
         group.create_task(container.get(ImportRunner).run(stop))
+        group.create_task(process.every(stop, RATE_EVERY_S, "event_rate", metrics.EventRate().sample))
         for runner in runners(container, consumers):
             group.create_task(runner.run(stop))
 
 
-def run(settings: Settings, consumers: int | None = None) -> None:
-    """Work until SIGTERM or SIGINT; finish the batches at hand within the shutdown time."""
+def run(settings: Settings) -> None:
+    """Work until SIGTERM or SIGINT; finish the batches at hand within the shutdown time.
+
+    Several consumers are processes of their own (``pool``): one process is bound by one core.
+    """
+    if settings.kafka.num_consumers > 1:
+        pool.run(settings)
+        return
     process.prepare(settings, "worker")
     process.serve_metrics(settings)
     container = bootstrap.build(settings, "worker")
 
     async def body(stop: asyncio.Event) -> None:
         try:
-            await work(container, consumers or settings.kafka.num_consumers, stop)
+            await work(container, 1, stop)
         finally:
             await container.close()
 

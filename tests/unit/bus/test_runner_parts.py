@@ -54,12 +54,12 @@ def test_progress_is_known_only_from_what_was_done_or_seen() -> None:
     progress.looked({TP: 8}, T0)
     assert progress.caught_up() == {}
     assert progress.lag.messages == 3
-    progress.advanced([record(5), record(6, at=T0 + timedelta(seconds=1))])
+    progress.advanced({TP: record(6, at=T0 + timedelta(seconds=1))})
     assert progress.positions() == {TP: 7}
     assert progress.caught_up() == {TP: T0 + timedelta(seconds=1)}
     progress.looked({TP: 8}, T0 + timedelta(seconds=11))
     assert progress.lag.seconds == 10.0
-    progress.advanced([record(7, at=T0 + timedelta(seconds=2))])
+    progress.advanced({TP: record(7, at=T0 + timedelta(seconds=2))})
     progress.looked({TP: 8}, T0 + timedelta(seconds=12))
     assert progress.lag.seconds == 0.0
     assert progress.caught_up() == {TP: T0 + timedelta(seconds=12)}

@@ -15,7 +15,9 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on (HOST).", s
 Port = Annotated[int | None, typer.Option(min=1, max=65535, help="Port to listen on (PORT).", show_default="8000")]
 Consumers = Annotated[
     int | None,
-    typer.Option(min=1, max=64, help="Consumers in this process (KAFKA_NUM_CONSUMERS).", show_default="1"),
+    typer.Option(
+        min=1, max=64, help="Consumers, each a process if there are several (KAFKA_NUM_CONSUMERS).", show_default="1"
+    ),
 ]
 
 

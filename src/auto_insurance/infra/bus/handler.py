@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from auto_insurance.infra.bus.protocol import Record, TopicPartition
 from auto_insurance.infra.db.uow import UnitOfWork
@@ -17,6 +17,8 @@ class Batch:
     """Records in order per partition, at least one."""
 
     records: Sequence[Record]
+    prepared: object = None
+    """What ``prepare`` of a :class:`Preparing` handler made of exactly these records, or ``None``."""
 
 
 class Handler(Protocol):
@@ -60,4 +62,16 @@ class Handler(Protocol):
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """These partitions belong to somebody else now: forget their state."""
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A handler with work that needs no transaction, such as decoding: done while the batch before is in PostgreSQL."""
+
+    def prepare(self, records: Sequence[Record]) -> object:
+        """Return what ``handle`` will find in ``Batch.prepared``.
+
+        Runs on the event loop. A batch that was cut or split is handled without it.
+        """
         ...

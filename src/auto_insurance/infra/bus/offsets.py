@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     SmallInteger,
     Text,
+    Update,
     and_,
     bindparam,
     case,
@@ -86,21 +87,37 @@ async def advance(
 ) -> None:
     """Move offsets by compare-and-set on what the owner knows. Raises ``Fenced`` unless every one of them fits."""
     order = sorted(moves)
+    moved = await uow.conn.execute(
+        _ADVANCE,
+        {
+            "own_group": group,
+            "topics": [tp.topic for tp in order],
+            "partitions": [tp.partition for tp in order],
+            "olds": [claims[tp].next_offset for tp in order],
+            "epochs": [claims[tp].epoch for tp in order],
+            "news": [moves[tp] for tp in order],
+        },
+    )
+    if moved.rowcount != len(order):
+        raise Fenced(f"group {group} no longer owns a partition of this batch")
+
+
+def _advance() -> Update:
     wanted = (
         func.unnest(
-            bindparam("topics", [tp.topic for tp in order], type_=ARRAY(Text)),
-            bindparam("partitions", [tp.partition for tp in order], type_=ARRAY(SmallInteger)),
-            bindparam("olds", [claims[tp].next_offset for tp in order], type_=ARRAY(BigInteger)),
-            bindparam("epochs", [claims[tp].epoch for tp in order], type_=ARRAY(BigInteger)),
-            bindparam("news", [moves[tp] for tp in order], type_=ARRAY(BigInteger)),
+            bindparam("topics", type_=ARRAY(Text)),
+            bindparam("partitions", type_=ARRAY(SmallInteger)),
+            bindparam("olds", type_=ARRAY(BigInteger)),
+            bindparam("epochs", type_=ARRAY(BigInteger)),
+            bindparam("news", type_=ARRAY(BigInteger)),
         )
         .table_valued("topic", "partition_no", "old", "epoch", "new")
         .render_derived()
     )
-    query = (
+    return (
         update(co)
         .where(
-            co.c.group_name == group,
+            co.c.group_name == bindparam("own_group"),
             co.c.topic == wanted.c.topic,
             co.c.partition_no == wanted.c.partition_no,
             co.c.next_offset == wanted.c.old,
@@ -108,8 +125,10 @@ async def advance(
         )
         .values(next_offset=wanted.c.new, updated_at=func.now())
     )
-    if (await uow.conn.execute(query)).rowcount != len(order):
-        raise Fenced(f"group {group} no longer owns a partition of this batch")
+
+
+_ADVANCE = _advance()
+"""Made once: every batch runs it."""
 
 
 async def verify(uow: UnitOfWork, group: str, claims: Mapping[TopicPartition, Claim]) -> None:

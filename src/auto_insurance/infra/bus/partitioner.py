@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from struct import unpack
 
 _SEED = 0x9747B28C
@@ -27,6 +28,7 @@ def murmur2(data: bytes) -> int:
     return h ^ (h >> 15)
 
 
+@lru_cache(maxsize=65_536)
 def partition_of(key: str, partitions: int) -> int:
-    """Return the partition of a key, 0 <= partition < ``partitions``."""
+    """Return the partition of a key, 0 <= partition < ``partitions``. Devices come again: their hash is kept."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % partitions

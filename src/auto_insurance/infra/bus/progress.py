@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,6 +15,7 @@ from auto_insurance.infra.bus.protocol import Record, TopicPartition
 
 log = structlog.get_logger(__name__)
 _WARN_EVERY_S = 60.0
+_NEVER = 1 << 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,28 @@ class Progress:
         """Return the next offset to read of each partition."""
         return {tp: claim.next_offset for tp, claim in self.claims.items()}
 
-    def advanced(self, records: Sequence[Record]) -> None:
-        """These are handled and committed."""
-        for record in records:
-            tp = record.tp
+    def fresh(self, records: list[Record]) -> list[Record]:
+        """Return what is ours and not done yet: the same list if that is all.
+
+        What was read ahead may have been read again since, or its partition may be another's by now.
+        """
+        due: dict[tuple[str, int], int] = {}
+        late: set[int] = set()
+        for number, record in enumerate(records):
+            key = (record.topic, record.partition)
+            if (next_offset := due.get(key)) is None:
+                claim = self.claims.get(TopicPartition(*key))
+                next_offset = _NEVER if claim is None else claim.next_offset
+            if record.offset < next_offset:
+                late.add(number)
+                due[key] = next_offset
+            else:
+                due[key] = record.offset + 1
+        return [r for number, r in enumerate(records) if number not in late] if late else records
+
+    def advanced(self, lasts: Mapping[TopicPartition, Record]) -> None:
+        """All up to these is handled and committed."""
+        for tp, record in lasts.items():
             self.claims[tp] = Claim(record.offset + 1, self.claims[tp].epoch)
             self._reach(tp, record.appended_at)
 

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from sqlalchemy import delete, func
@@ -18,7 +19,8 @@ from auto_insurance.infra.bus import offsets
 from auto_insurance.infra.bus.backoff import Backoff, wait_unless
 from auto_insurance.infra.bus.errors import Fenced, OffsetOutOfRange, TopicRemade
 from auto_insurance.infra.bus.faults import Fault, classify, describe
-from auto_insurance.infra.bus.handler import Handler
+from auto_insurance.infra.bus.feed import Feed, FeedOptions
+from auto_insurance.infra.bus.handler import Handler, Preparing
 from auto_insurance.infra.bus.models import consumer_status
 from auto_insurance.infra.bus.processor import Processor
 from auto_insurance.infra.bus.progress import Lag, Progress
@@ -27,6 +29,7 @@ from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel import clock
 
 log = structlog.get_logger(__name__)
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +39,10 @@ class RunnerOptions:
     member: str = ""
     """Unique name in the group; made of host and process if empty."""
     max_records: int = 500
-    max_batch_bytes: int = 8 * 1024 * 1024
-    """Records of more than this together are split over several transactions."""
+    max_batch_bytes: int = 8 * MIB
+    """A batch is closed above either. Records of more than twice that are split over several transactions."""
+    batch_wait_s: float = 0.0
+    """How long a batch that is not full waits for company from its first record on."""
     poll_timeout_s: float = 0.5
     tick_interval_s: float = 1.0
     attempts: int = 3
@@ -77,6 +82,9 @@ class Runner:
             pause_s=self._options.attempt_pause_s,
         )
         self._backoff = Backoff(self._options.backoff_first_s, self._options.backoff_most_s)
+        self._storing = asyncio.Lock()
+        """Held by a transaction: partitions come and go between transactions only."""
+        self._look: asyncio.Task[tuple[Mapping[TopicPartition, int], datetime]] | None = None
         self._tick_at = 0.0
         self._status_at = 0.0
 
@@ -119,48 +127,92 @@ class Runner:
         return {tp: claim.next_offset for tp, claim in claims.items()}
 
     async def on_revoked(self, partitions: Sequence[TopicPartition]) -> None:
-        """Forget them."""
+        """Forget them, once the transaction that is under way has ended."""
+        async with self._storing:
+            await self._forget(partitions)
+
+    async def _forget(self, partitions: Sequence[TopicPartition]) -> None:
         self._progress.revoked(partitions)
         await self._handler.revoked(partitions)
 
     async def _loop(self, consumer: Consumer, stop: asyncio.Event) -> None:
         await consumer.start(self)
-        while not stop.is_set():
-            try:
-                await self._step(consumer, stop)
-                self._backoff.reset()
-            except (TopicRemade, OffsetOutOfRange) as error:
-                log.error("consumer_stopped", group=self._handler.group, code=error.code)
-                raise
-            except Fenced:
-                metrics.KAFKA_CONSUMER_ERRORS_TOTAL.inc()
-                log.info("consumer_fenced", group=self._handler.group, member=self.member)
-                await consumer.rejoin()
-                await wait_unless(stop, self._backoff.next())
-            except Exception as error:
-                metrics.KAFKA_CONSUMER_ERRORS_TOTAL.inc()
-                pause = self._backoff.next()
-                self._tell(error, pause)
-                await wait_unless(stop, pause)
-                await consumer.seek(self._progress.positions())
+        prepare = self._handler.prepare if isinstance(self._handler, Preparing) else None
+        feed = Feed(consumer, self._feed_options(), prepare)
+        try:
+            while not stop.is_set():
+                await self._try_step(consumer, feed, stop)
+        finally:
+            await feed.stop()
+            if self._look is not None:
+                self._look.cancel()
 
-    async def _step(self, consumer: Consumer, stop: asyncio.Event) -> None:
-        records = await consumer.poll(self._options.max_records, self._options.poll_timeout_s)
-        for part in _split(records, self._options.max_batch_bytes):
-            await self._processor.process(part)
+    def _feed_options(self) -> FeedOptions:
+        options = self._options
+        return FeedOptions(options.max_records, options.max_batch_bytes, options.batch_wait_s, options.poll_timeout_s)
+
+    async def _try_step(self, consumer: Consumer, feed: Feed, stop: asyncio.Event) -> None:
+        group = self._handler.group
+        try:
+            await self._step(consumer, feed, stop)
+            self._backoff.reset()
+        except (TopicRemade, OffsetOutOfRange) as error:
+            log.error("consumer_stopped", group=group, code=error.code)
+            raise
+        except Fenced:
+            metrics.KAFKA_CONSUMER_ERRORS_TOTAL.inc()
+            log.info("consumer_fenced", group=group, member=self.member)
+            await feed.stop()
+            await consumer.rejoin()
+            await self._reconcile(consumer)
+            await wait_unless(stop, self._backoff.next())
+        except Exception as error:
+            metrics.KAFKA_CONSUMER_ERRORS_TOTAL.inc()
+            pause = self._backoff.next()
+            self._tell(error, pause)
+            await feed.stop()
+            await self._reconcile(consumer)
+            await wait_unless(stop, pause)
+            await consumer.seek(self._progress.positions())
+
+    async def _reconcile(self, consumer: Consumer) -> None:
+        """Forget what the consumer gave up while its poll was cut off."""
+        stale = sorted(self._progress.claims.keys() - consumer.assignment())
+        if stale:
+            await self._forget(stale)
+
+    async def _step(self, consumer: Consumer, feed: Feed, stop: asyncio.Event) -> None:
+        batch = await feed.take()
+        records = self._progress.fresh(batch.records)
+        if records:
+            prepared = batch.prepared if records is batch.records else None
+            async with self._storing:
+                feed.start()  # the next batch is read while this one is in PostgreSQL
+                await self._store(records, prepared, batch.size, stop)
+            await consumer.committed(self._progress.positions())
+        if stop.is_set():
+            return
+        if self._look is None and time.monotonic() >= self._tick_at:
+            self._tick_at = time.monotonic() + self._options.tick_interval_s
+            self._look = asyncio.create_task(_look(consumer), name="lag")
+        # How far the log reaches is asked beside the work; who has nothing to do may wait for the answer.
+        if self._look is not None and (self._look.done() or not records):
+            look, self._look = self._look, None
+            self._progress.looked(*await look)
+            async with self._storing:
+                await self._tick()
+
+    async def _store(self, records: Sequence[Record], prepared: object, size: int, stop: asyncio.Event) -> None:
+        most = self._options.max_batch_bytes * 2
+        parts = [records] if size <= most else _split(records, most)
+        for part in parts:
+            await self._processor.process(part, prepared if part is records else None)
             if self._on_commit is not None:
                 self._on_commit()
             if stop.is_set():
                 break
-        if records:
-            await consumer.committed(self._progress.positions())
-        if time.monotonic() >= self._tick_at and not stop.is_set():
-            self._tick_at = time.monotonic() + self._options.tick_interval_s
-            await self._tick(consumer)
 
-    async def _tick(self, consumer: Consumer) -> None:
-        at = clock.now()  # before the look: what arrives after it is not covered
-        self._progress.looked(await consumer.end_offsets(), at)
+    async def _tick(self) -> None:
         if not self._progress.claims:
             return
         try:
@@ -211,6 +263,11 @@ class Runner:
             log.error("consumer_failed", group=group, error=describe(error), pause_s=pause)
         else:
             log.warning("consumer_paused", group=group, error=type(error).__name__, pause_s=pause)
+
+
+async def _look(consumer: Consumer) -> tuple[Mapping[TopicPartition, int], datetime]:
+    at = clock.now()  # before the look: what arrives after it is not covered
+    return await consumer.end_offsets(), at
 
 
 def _split(records: Sequence[Record], max_bytes: int) -> Iterator[Sequence[Record]]:

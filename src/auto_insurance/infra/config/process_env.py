@@ -13,3 +13,8 @@ def multiprocess_dir() -> Path | None:
     """
     value = os.environ.get("PROMETHEUS_MULTIPROC_DIR")  # noqa: TID251 - this package is where the environment is read
     return Path(value) if value else None
+
+
+def share_metrics(folder: Path) -> None:
+    """Let this process and the children that it starts from now on share their metrics in a folder."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)  # noqa: TID251 - as above

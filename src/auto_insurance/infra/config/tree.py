@@ -151,7 +151,22 @@ class KafkaSettings(_Group):
         pattern=r"^[A-Za-z0-9._-]{1,200}$",
     )
     num_consumers: int = setting(
-        "KAFKA_NUM_CONSUMERS", 1, "Consumers of that group that one worker process runs.", ge=1, le=64
+        "KAFKA_NUM_CONSUMERS", 1, "Consumers of that group that one worker runs, each a process.", ge=1, le=64
+    )
+    instance_id: str | None = setting(
+        "KAFKA_INSTANCE_ID",
+        None,
+        "Name of this worker that stays over restarts and is no other's: its consumers are static members on Kafka.",
+        pattern=r"^[\w.-]{1,200}$",
+    )
+    batch_records: int = setting(
+        "KAFKA_BATCH_RECORDS", 10_000, "Records that a consumer stores in one transaction at most.", ge=1, le=100_000
+    )
+    batch_bytes: int = setting(
+        "KAFKA_BATCH_BYTES", 8 * MIB, "Bytes of records above which a batch is closed.", ge=64 * 1024, le=64 * MIB
+    )
+    batch_wait_ms: int = setting(
+        "KAFKA_BATCH_WAIT_MS", 20, "Milliseconds that a batch which is not full waits for company.", ge=0, le=1000
     )
     session_timeout_s: float = setting(
         "KAFKA_SESSION_TIMEOUT_S",

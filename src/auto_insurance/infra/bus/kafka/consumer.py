@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from functools import partial
 from typing import TypeVar
@@ -28,8 +29,8 @@ T = TypeVar("T")
 class KafkaConsumer:
     """Implements :class:`auto_insurance.infra.bus.protocol.Consumer`. For one task.
 
-    librdkafka fetches ahead into its own bounded memory; what a poll returns is all that we hold. Partitions therefore
-    come and go only between batches: whoever is told to give one up has nothing of it under way.
+    librdkafka fetches ahead into its own bounded memory. A partition that has to be given up is first told to the
+    listener, which waits for the transaction under way; only then does the group hear that we agree.
     """
 
     def __init__(self, topics: Topics, options: KafkaLogOptions, group: str, names: Sequence[str], member: str) -> None:
@@ -42,6 +43,7 @@ class KafkaConsumer:
         self._member: Member | None = None
         self._listener: Listener | None = None
         self._ids: dict[str, str] = {}
+        self._doubtful = False
 
     async def start(self, listener: Listener) -> None:
         """Join at the next poll; needs no broker yet."""
@@ -58,7 +60,7 @@ class KafkaConsumer:
         if self._member is None:
             until = max(deadline, await self._join())
         while (member := self._member) is not None:
-            if member.stale:
+            if member.stale or self._doubtful:
                 await self._leave()
                 until = max(until, await self._join())
                 continue
@@ -66,10 +68,14 @@ class KafkaConsumer:
             if member.placed():
                 until = deadline
             records = await self._do(partial(member.take, max_records, max(0.0, until - time.monotonic())))
-            await self._revoke(member)
             if records or time.monotonic() >= until:
                 return records
         return []
+
+    async def keep(self) -> None:
+        """Let the group see that we live; fetched records wait, fetching pauses."""
+        if (member := self._member) is not None and not member.stale:
+            await self._do(member.keep)
 
     async def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read on from these offsets; partitions that are not assigned are left out."""
@@ -96,7 +102,7 @@ class KafkaConsumer:
     async def committed(self, positions: Mapping[TopicPartition, int]) -> None:
         """Note them for lag tools; Kafka is told from the background."""
         if (member := self._member) is not None:
-            await self._do(partial(member.tell, positions))
+            member.tell(positions)  # not in the thread: a poll may be waiting there
 
     async def rejoin(self) -> None:
         """Leave the group and join anew at the next poll: only the group can say what is still ours."""
@@ -110,7 +116,8 @@ class KafkaConsumer:
     async def _join(self) -> float:
         """Join; return until when to wait for partitions. Raises ``LogUnavailable`` while a topic is missing."""
         await self._look(self._names)
-        self._member = await self._do(partial(Member, self._group, self._names, self._name, self._options))
+        gone = partial(self._give_up, asyncio.get_running_loop())
+        self._member = await self._do(partial(Member, self._group, self._names, self._name, self._options, gone))
         return time.monotonic() + self._options.join_wait_s
 
     async def _look(self, names: Iterable[str]) -> list[TopicInfo]:
@@ -134,16 +141,23 @@ class KafkaConsumer:
         await self._do(partial(member.place, positions))
         log.info("partitions_assigned", group=self._group, member=self._name, partitions=len(given))
 
-    async def _revoke(self, member: Member) -> None:
-        lost = member.lost()
-        if not lost or self._listener is None:
+    def _give_up(self, loop: asyncio.AbstractEventLoop, gone: Sequence[TopicPartition]) -> None:
+        """Tell the listener and wait for it. Runs in the thread that polls or leaves, before the group is answered."""
+        if self._listener is None:
             return
-        await self._listener.on_revoked(sorted(lost))
-        log.info("partitions_revoked", group=self._group, member=self._name, partitions=len(lost))
+        told = self._listener.on_revoked(gone)
+        try:
+            asyncio.run_coroutine_threadsafe(told, loop).result(self._options.drain_timeout_s)
+        except RuntimeError:  # the loop has ended, and all work with it
+            told.close()
+        except FutureTimeout:
+            log.warning("partitions_given_up_unfinished", group=self._group, member=self._name)
+            self._doubtful = True
+        log.info("partitions_revoked", group=self._group, member=self._name, partitions=len(gone))
 
     async def _leave(self) -> None:
         """Leave the group; without a broker that would take as long as the session, so it goes on without us."""
-        member, self._member = self._member, None
+        member, self._member, self._doubtful = self._member, None, False
         if member is None:
             return
         await self._do(member.placed)  # a poll that was cancelled has to end first
@@ -155,8 +169,8 @@ class KafkaConsumer:
                 await left.wait()
         except TimeoutError:
             log.warning("consumer_left_without_notice", group=self._group, member=self._name)
-        member.abandon()
-        await self._revoke(member)
+        if (left_over := member.abandon()) and self._listener is not None:
+            await self._listener.on_revoked(left_over)
 
     async def _do(self, work: Callable[[], T]) -> T:
         try:

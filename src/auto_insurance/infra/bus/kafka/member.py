@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -17,6 +17,8 @@ from auto_insurance.infra.bus.kafka.options import KafkaLogOptions
 from auto_insurance.infra.bus.protocol import Record, TopicPartition
 
 log = structlog.get_logger(__name__)
+OnGone = Callable[[Sequence[TopicPartition]], None]
+"""Told which partitions go, before the group is answered."""
 _SLICE_S = 0.1
 """How soon a change of the assignment ends a wait for records."""
 
@@ -28,12 +30,16 @@ class Member:
     before, so a database that is away holds up reading and not the group.
     """
 
-    def __init__(self, group: str, topics: Sequence[str], name: str, options: KafkaLogOptions) -> None:
+    def __init__(self, group: str, topics: Sequence[str], name: str, options: KafkaLogOptions, on_gone: OnGone) -> None:
         self._group = group
         self._consumer = Consumer(_settings(group, name, options))
         self._next: dict[TopicPartition, int] = {}
         self._given: set[TopicPartition] = set()
-        self._lost: list[TopicPartition] = []
+        self._on_gone = on_gone
+        self._gone = False
+        self._paused: set[TopicPartition] = set()
+        self._held: list[Message] = []
+        self._told: dict[TopicPartition, int] = {}
         self.stale = False
         """Whether it has to join anew: it failed, or missed a topic and would look again only minutes later."""
         self._consumer.subscribe(
@@ -48,13 +54,14 @@ class Member:
         """Return partitions that are ours and have no place yet."""
         return sorted(self._given)
 
-    def lost(self) -> list[TopicPartition]:
-        """Return partitions that were read and are another's now; each is told once."""
-        lost, self._lost = self._lost, []
-        return lost
-
     def take(self, most: int, wait_s: float) -> list[Record]:
         """Return what is there, waiting for a first record. Raises ``OffsetOutOfRange`` and ``LogUnavailable``."""
+        self._pass_on()
+        self._go_on()
+        if self._held:
+            held, self._held = self._held[:most], self._held[most:]
+            return self._records(held)
+        self._gone = False
         deadline = time.monotonic() + wait_s
         while True:
             left = max(0.0, deadline - time.monotonic())
@@ -62,13 +69,29 @@ class Member:
             if message is not None:
                 more = self._consumer.consume(most - 1, 0) if most > 1 else []
                 return self._records([message, *more])
-            if left == 0 or self._lost or self._given or self.stale:
+            if left == 0 or self._gone or self._given or self.stale:
                 return []
+
+    def keep(self) -> None:
+        """Stay in the group while nobody can take records: what is fetched is thrown away and fetched again later."""
+        pausing = self._next.keys() - self._paused
+        try:
+            self._consumer.pause(_kafka(pausing))
+        except KafkaException as error:
+            log.debug("partitions_not_paused", group=self._group, code=error_of(error).name())
+        self._paused |= pausing
+        if (message := self._consumer.poll(0)) is not None:
+            self._held.append(message)  # of a partition that came a moment ago
 
     def serve(self) -> None:
         """Stay in the group without taking records, while no partition has its place yet."""
         if not self._next and (message := self._consumer.poll(0)) is not None:
             self._records([message])
+
+    def _go_on(self) -> None:
+        if self._paused:
+            going, self._paused = self._paused & self._next.keys(), set()
+            self._consumer.resume(_kafka(going))
 
     def place(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read partitions of ours from these offsets on; others are left out."""
@@ -82,6 +105,7 @@ class Member:
         if not places:
             return
         try:
+            self._held = [m for m in self._held if (m.topic(), m.partition()) not in known]
             if moved:  # a seek fails on what is not fetched yet; this never does, and throws away what was fetched
                 self._consumer.incremental_unassign(_kafka(moved))
                 for tp in moved:
@@ -97,8 +121,15 @@ class Member:
         self.tell(known)
 
     def tell(self, positions: Mapping[TopicPartition, int]) -> None:
-        """Let Kafka know how far we are, at its next look; PostgreSQL alone decides where we read on."""
-        mine = [KafkaPartition(tp.topic, tp.partition, offset) for tp, offset in positions.items() if tp in self._next]
+        """Let Kafka know how far we are, at its next look; PostgreSQL alone decides where we read on.
+
+        From any thread: the library itself is told by the one that polls, for a call of it may wait for a rebalance.
+        """
+        self._told = {**self._told, **positions}
+
+    def _pass_on(self) -> None:
+        told, self._told = self._told, {}
+        mine = [KafkaPartition(tp.topic, tp.partition, offset) for tp, offset in told.items() if tp in self._next]
         if not mine:
             return
         try:
@@ -108,27 +139,30 @@ class Member:
 
     def leave(self) -> None:
         """Leave the group. May take as long as the session time-out when no broker answers."""
+        self._pass_on()
         try:
             self._consumer.close()
         except KafkaException as error:
             log.warning("consumer_left_without_notice", group=self._group, error=error_of(error).name())
 
-    def abandon(self) -> None:
-        """Count what was read as lost."""
-        self._lose(list(self._next))
+    def abandon(self) -> list[TopicPartition]:
+        """Count what was read as lost, and return it."""
         self._given.clear()
+        return self._lose(list(self._next))
 
     def _records(self, messages: Iterable[Message]) -> list[Record]:
+        """Return records of partitions that are read; of others they went to somebody else meanwhile."""
         records: list[Record] = []
+        reading = self._next
         for message in messages:
-            error = message.error()
-            tp = TopicPartition(message.topic() or "", _int(message.partition()))
-            if error is not None:
-                self._heard(error, tp)
-            elif tp in self._next:  # else it went to another meanwhile
-                offset = _int(message.offset())
-                records.append(record_of(message, tp, offset))
-                self._next[tp] = offset + 1
+            if (error := message.error()) is not None:
+                self._heard(error, TopicPartition(message.topic() or "", _int(message.partition())))
+                continue
+            key = (message.topic(), message.partition())
+            if key in reading:
+                record = record_of(message)
+                records.append(record)
+                reading[key] = record.offset + 1
         return records
 
     def _heard(self, error: KafkaError, tp: TopicPartition) -> None:
@@ -147,14 +181,18 @@ class Member:
     def _on_revoke(self, consumer: Consumer, partitions: list[KafkaPartition]) -> None:
         gone = _ours(partitions)
         self._given.difference_update(gone)
+        self._paused.difference_update(gone)
         read = [tp for tp in gone if tp in self._next]
-        self._lose(read)
+        if read:
+            self._on_gone(read)
+            self._pass_on()
+            self._lose(read)
         consumer.incremental_unassign(_kafka(read))
 
-    def _lose(self, tps: Iterable[TopicPartition]) -> None:
-        for tp in tps:
-            if self._next.pop(tp, None) is not None:
-                self._lost.append(tp)
+    def _lose(self, tps: Iterable[TopicPartition]) -> list[TopicPartition]:
+        lost = [tp for tp in tps if self._next.pop(tp, None) is not None]
+        self._gone = self._gone or bool(lost)
+        return lost
 
 
 def _settings(group: str, name: str, options: KafkaLogOptions) -> dict[str, Any]:

@@ -47,6 +47,9 @@ class KafkaLogOptions:
     """How long leaving a group may take; a broker that is away finds out by the session time-out."""
     max_poll_interval_s: float = 300.0
     """A member that does not poll for so long loses its partitions."""
+    drain_timeout_s: float = 60.0
+    """How long the group waits, when partitions go to others, for the transaction that is under way. Below
+    ``max_poll_interval_s``; the compare-and-set on the offset guards what comes later still."""
     static_members: bool = False
     """Members keep their partitions over a restart within the session time-out; their names must then be stable."""
     tell_interval_s: float = 1.0

@@ -72,6 +72,11 @@ class PostgresConsumer:
             except TimeoutError:
                 continue
 
+    async def keep(self) -> None:
+        """Keep the membership."""
+        self._polled_at = time.monotonic()
+        await self._keep_membership()
+
     async def seek(self, positions: Mapping[TopicPartition, int]) -> None:
         """Read on from these offsets; partitions that are not assigned are left out."""
         for tp, offset in positions.items():

@@ -76,9 +76,10 @@ class Reader:
             self._cursors.pop(tp, None)
 
     async def ends(self) -> dict[TopicPartition, int]:
-        """Return the end offsets of the partitions that are read."""
+        """Return the end offsets of the partitions that are read. May be called beside a ``fetch``."""
         async with self._connections.use() as conn:
-            return await self._ends(conn)
+            found = await self._heads(conn)
+        return {tp: found[tp] for tp in self._cursors if tp in found}
 
     async def fetch(self, max_records: int) -> list[Record]:
         """Return the next records, in order per partition, up to the limits; empty if there are none.
@@ -96,9 +97,7 @@ class Reader:
             return records or await self._read(conn, wishes)
 
     async def _ends(self, conn: Conn) -> dict[TopicPartition, int]:
-        topics = {cursor.topic.no: cursor.topic.name for cursor in self._cursors.values()}
-        rows = await conn.fetch(_HEADS, sorted(topics))
-        found = {TopicPartition(topics[row["topic_no"]], row["partition_no"]): row["next_offset"] for row in rows}
+        found = await self._heads(conn)
         ends: dict[TopicPartition, int] = {}
         for tp, cursor in self._cursors.items():
             end = found.get(tp)
@@ -106,6 +105,11 @@ class Reader:
                 raise OffsetOutOfRange(f"{tp.topic}/{tp.partition} ends before offset {cursor.next}")
             ends[tp] = end
         return ends
+
+    async def _heads(self, conn: Conn) -> dict[TopicPartition, int]:
+        topics = {cursor.topic.no: cursor.topic.name for cursor in self._cursors.values()}
+        rows = await conn.fetch(_HEADS, sorted(topics))
+        return {TopicPartition(topics[row["topic_no"]], row["partition_no"]): row["next_offset"] for row in rows}
 
     def _share_out(self, ends: Mapping[TopicPartition, int], max_records: int) -> list[_Wish]:
         """Split the limit fairly over the partitions that have something, beginning with another one each time."""
