@@ -16,7 +16,6 @@ async def collect(database: Database) -> None:
         hits = await queries.index_hit_ratio(uow)
     metrics.ACTIVE_DRIVERS_TOTAL.set(numbers.active_drivers)
     metrics.ACTIVE_TRIPS_TOTAL.set(numbers.active_trips)
-    metrics.EVENTS_PER_SECOND.set(numbers.events_per_second)
     metrics.AVERAGE_RISK_SCORE.set(numbers.average_risk_score)
     metrics.DB_INDEX_HIT_RATIO.set(hits)
     for table in metadata.tables:

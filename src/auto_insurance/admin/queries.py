@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 
 from sqlalchemy import func, select, text, true
 
 from auto_insurance.drivers.models import drivers
 from auto_insurance.infra.db.uow import UnitOfWork
-from auto_insurance.kernel import clock
 from auto_insurance.risk.models import risk_scores
-from auto_insurance.telematics.models import telematics_events
 from auto_insurance.trips.models import trips
-
-RATE_WINDOW_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +18,11 @@ class BusinessNumbers:
 
     active_drivers: int
     active_trips: int
-    events_per_second: float
     average_risk_score: float
 
 
 async def business_numbers(uow: UnitOfWork) -> BusinessNumbers:
-    """Count drivers, open trips and recent events; average the drivers' newest scores (0 without any)."""
-    since = clock.now() - timedelta(seconds=RATE_WINDOW_S)
+    """Count drivers and open trips; average the drivers' newest scores (0 without any)."""
     newest = (
         select(risk_scores.c.risk_score)
         .where(risk_scores.c.driver_id == drivers.c.driver_id)
@@ -42,17 +35,13 @@ async def business_numbers(uow: UnitOfWork) -> BusinessNumbers:
             select(
                 select(func.count()).select_from(drivers).where(drivers.c.status == "active").scalar_subquery(),
                 select(func.count()).select_from(trips).where(trips.c.status == "in_progress").scalar_subquery(),
-                select(func.count())
-                .select_from(telematics_events)
-                .where(telematics_events.c.received_at >= since)
-                .scalar_subquery(),
                 select(func.coalesce(func.avg(newest.c.risk_score), 0.0))
                 .select_from(drivers.join(newest, true()))
                 .scalar_subquery(),
             )
         )
     ).one()
-    return BusinessNumbers(row[0], row[1], row[2] / RATE_WINDOW_S, row[3])
+    return BusinessNumbers(row[0], row[1], row[2])
 
 
 _TABLE_SIZES = text(

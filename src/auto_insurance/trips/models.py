@@ -80,6 +80,7 @@ trips = Table(
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("status IN ('in_progress', 'completed', 'withdrawn')", name="status"),
     Index("ix_trips_driver_id_start_time", "driver_id", text("start_time DESC")),
+    Index("ix_trips_start_time", text("start_time DESC"), "trip_id"),
     Index("ix_trips_device_id_start_time", "device_id", "start_time"),
     Index("ix_trips_open", "device_id", postgresql_where=text("status = 'in_progress'")),
 )

@@ -188,9 +188,9 @@ ACTIVE_DRIVERS_TOTAL = Gauge(
 ACTIVE_TRIPS_TOTAL = Gauge("active_trips_total", "Trips under way.", registry=REGISTRY, multiprocess_mode="mostrecent")
 EVENTS_PER_SECOND = Gauge(
     "events_per_second",
-    "Driving events stored per second, mean of the last minute.",
+    "Driving events that the workers of this host stored per second, mean of the last minute.",
     registry=REGISTRY,
-    multiprocess_mode="mostrecent",
+    multiprocess_mode="livesum",
 )
 AVERAGE_RISK_SCORE = Gauge(
     "average_risk_score",

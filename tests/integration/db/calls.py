@@ -1,0 +1,257 @@
+"""Calls every function that holds SQL: found by itself, with arguments by the names of its parameters."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from collections.abc import Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import auto_insurance
+from auto_insurance.contracts.topics import TELEMATICS_EVENTS
+from auto_insurance.drivers.schemas import VehicleCreate
+from auto_insurance.identity.schemas import NewUser
+from auto_insurance.infra.bus.deadletters import DeadLetter
+from auto_insurance.infra.bus.offsets import Claim, Start
+from auto_insurance.infra.bus.protocol import TopicPartition
+from auto_insurance.kernel import ids
+from auto_insurance.kernel.clock import to_us
+from auto_insurance.portal import queries as portal
+from auto_insurance.pricing.rating import RatingInputs, Telematics
+from auto_insurance.pricing.schemas import Premium, PremiumKind
+from auto_insurance.risk.schemas import RiskScore, TripScore
+from auto_insurance.telematics.repository_imports import ImportRow
+from auto_insurance.telematics.schemas import Contact
+from auto_insurance.trips.repository import StateRow, TripRow
+from auto_insurance.trips.schemas import TripFilter
+from tests.support.trips import Drive, kept
+
+SOURCE = Path(auto_insurance.__file__).parent
+NAMES = ("repository*.py", "queries.py", "reads.py", "infra/bus/offsets.py", "infra/bus/handled.py", "deadletters.py")
+"""Modules whose functions are the product's SQL. Elsewhere is machinery: copy, locks, partitions, the log itself."""
+NOW = datetime.now(UTC)  # the filled rows end now
+HOUR = timedelta(hours=1)
+DRIVER, DEVICE = "DRV00042", "DEV00042"
+TP = TopicPartition(TELEMATICS_EVENTS, 3)
+
+
+def uuid(kind: str, number: int = 42) -> UUID:
+    """Return the uuid of a filled row, see ``filling.uuid``."""
+    return UUID(hashlib.md5(f"{kind}{number}".encode(), usedforsecurity=False).hexdigest())
+
+
+def _score() -> RiskScore:
+    return RiskScore(
+        score_id=ids.new_uuid(), driver_id=DRIVER, calculated_at=NOW, risk_score=1.0, risk_category="low",
+        confidence=0.5, exposure_miles=1.0, expected_claims_per_million_miles=1.0, relativity=1.0, model_version="m",
+        features_version="f", features={}, contributions=[], trip_count=1, window_from=NOW, window_to=NOW,
+        trips_until=None, basis="recent", reason="test",
+    )  # fmt: skip
+
+
+def _premium() -> Premium:
+    inputs = RatingInputs(
+        rating_date=NOW.date(), state="CA", coverage="standard", driver_age=None, licence_years=None, vehicle_age=None,
+        vehicle_use=None, annual_mileage=None, prior_claims=0, telematics=Telematics(),
+    )  # fmt: skip
+    return Premium(
+        premium_id=ids.new_uuid(), driver_id=DRIVER, version=10_000, kind="indicated", status="indicated",
+        effective_date=NOW.date(), annual_premium=inputs.telematics.relativity, currency="USD", plan_version="p",
+        monthly_premium=inputs.telematics.relativity, model_version=None, score_id=None, worksheet=(), inputs=inputs,
+        reason="test", created_at=NOW,
+    )  # fmt: skip
+
+
+def _import() -> ImportRow:
+    return ImportRow(
+        job_id=uuid("import", 100), driver_id=DRIVER, device_id=DEVICE, format="csv", status="running", next_row=0,
+        accepted=0, rejected=0, reasons={}, problems=[], detail=None, attempts=0, created_at=NOW, finished_at=None,
+    )  # fmt: skip
+
+
+def _trip() -> TripRow:
+    (content,) = kept(Drive().go(12.0, 100).samples)
+    return TripRow(
+        trip_id=uuid("trip"), vehicle_id=None, status="completed", revision=2, content_hash=b"", content=content
+    )
+
+
+def _state() -> StateRow:
+    return StateRow(
+        device_id=DEVICE, topic=TP.topic, partition=TP.partition, version=1, state=b"", last_event_us=0,
+        last_arrival=NOW, silence_deadline=NOW, units_suspect=None,
+    )  # fmt: skip
+
+
+BY_NAME: Mapping[str, Any] = {
+    "after": "DRV00100",
+    "assignment_id": 42,
+    "at": NOW,
+    "batch": [Contact(DEVICE, to_us(NOW), 1, 0, to_us(NOW), 5)],
+    "before": NOW - timedelta(days=108),
+    "caught_up": {3: NOW, 4: NOW},
+    "claims": {TP: Claim(42, 0)},
+    "content": b"",
+    "demo_domain": "@demo.test",
+    "device_id": DEVICE,
+    "device_ids": [DEVICE, "DEV00043"],
+    "driver_id": DRIVER,
+    "driver_ids": [DRIVER, "DRV00043"],
+    "email": "user42@example.test",
+    "email_ending": "@demo.test",
+    "end": NOW - 20 * HOUR,
+    "end_us": to_us(NOW - 20 * HOUR),
+    "event_ids": [uuid("event", 1), uuid("event", 99_999)],
+    "expires_at": NOW + HOUR,
+    "failed": None,
+    "format": "csv",
+    "from_us": to_us(NOW - 24 * HOUR),
+    "gap_us": 3_600_000_000,
+    "group": "group-0",
+    "horizon": 0,
+    "job": _import(),
+    "job_id": uuid("import"),
+    "key_hash": hashlib.sha256(b"key42").digest(),
+    "key_id": ids.new_uuid(),
+    "keys": [(DEVICE, to_us(NOW - HOUR), "e1")],
+    "kind": "obd",
+    "lease": HOUR,
+    "letters": [DeadLetter(TP.topic, 3, 1, None, DEVICE, "malformed", "", b"")],
+    "limit": 100,
+    "moves": {TP: 43},
+    "new": NewUser(username="nobody", email="nobody@example.test"),
+    "next_row": 1,
+    "accepted": 1,
+    "number": 99_999,
+    "offset": 0,
+    "old": "",
+    "on": date(2026, 1, 1),
+    "page": 1,
+    "page_size": 20,
+    "password_hash": "",
+    "positions": {TP: Start("two", 0)},
+    "premium": _premium(),
+    "problems": [],
+    "quality": 4,
+    "reason": "logout",
+    "reasons": {},
+    "rejected": 0,
+    "requested_by": uuid("user"),
+    "resolution": HOUR,
+    "roles": ["driver"],
+    "scopes": ["ingest"],
+    "score": TripScore(
+        trip_id=uuid("trip"), driver_id=DRIVER, trip_score=1.0, risk_level="low", relativity=1.0, contributions=[],
+        model_version="m", revision=2, scored_at=NOW,
+    ),
+    "scores": [_score()],
+    "session_id": uuid("session"),
+    "since": NOW - timedelta(days=30),
+    "start": NOW - 24 * HOUR,
+    "start_us": to_us(NOW - 24 * HOUR),
+    "starts": {TP: Start("one", 0)},
+    "t_us": to_us(NOW - 24 * HOUR),
+    "time_zone": "America/Chicago",
+    "to_us": to_us(NOW - 20 * HOUR),
+    "token_hash": hashlib.sha256(b"token42").digest(),
+    "topic": TP.topic,
+    "topic_id": "one",
+    "trip_id": uuid("trip"),
+    "trip_ids": [uuid("trip"), uuid("trip", 43)],
+    "until": NOW,
+    "user_id": uuid("user"),
+    "username": "user42",
+    "valid_from": NOW,
+    "values": {"state": "IL"},
+    "vehicle_id": "VEH42",
+    "active": True,
+}  # fmt: skip
+"""An argument for each name of a parameter, wherever it occurs."""
+
+_ALL_DRIVERS, _SEARCH = portal.TripFilter(since=NOW - timedelta(days=30)), portal.TripFilter(search="DEV0004")
+OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
+    "drivers.repository.get_driver": ({}, {"lock": True}),
+    "drivers.repository.insert_driver": (
+        {"driver_id": "DRV99999", "values": {"state": "IL", "time_zone": "UTC", "coverage": "standard"}},
+    ),
+    "drivers.repository.insert_vehicle": ({"new": VehicleCreate(make="M", model="M", year=2020)},),
+    "drivers.repository_devices.insert_assignment": ({"device_id": "DEV99999"},),
+    "identity.repository.insert_session": ({"session_id": ids.new_uuid()},),
+    "identity.repository.insert_refresh_token": ({"token_hash": b"new"},),
+    "identity.repository.replace_hash": ({"new": "hash"},),
+    "identity.repository_keys.insert_key": ({"key_hash": b"new"},),
+    "infra.bus.deadletters.count_dead_letters": ({}, {"reason": "malformed"}),
+    "infra.bus.deadletters.list_dead_letters": ({}, {"reason": "malformed"}),
+    "infra.bus.offsets.verify": ({"claims": {TopicPartition(TP.topic, 5): Claim(50, 0)}},),
+    "infra.bus.offsets.advance": ({"claims": {TP: Claim(30, 0)}},),
+    "portal.queries.list_trips": (
+        {"wanted": portal.TripFilter(driver_id=DRIVER)},
+        {"wanted": portal.TripFilter(driver_id=DRIVER, risk_level="low", search="DEV")},
+        {"wanted": portal.TripFilter(driver_id=DRIVER, since=NOW - timedelta(days=30), until=NOW)},
+        {"wanted": _ALL_DRIVERS},
+        {"wanted": _SEARCH},
+        {"wanted": portal.TripFilter()},
+        {"wanted": portal.TripFilter()},
+    ),
+    "portal.queries.trip_totals": ({}, {"since": NOW - timedelta(days=30), "until": NOW}),
+    "pricing.repository.latest": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED, "on": NOW.date()}),
+    "pricing.repository.latest_many": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED}),
+    "risk.repository.copy_scores": ({"rows": []},),
+    "telematics.repository_contacts.contact_summary": ({}, {"device_id": "DEV04000"}),
+    "telematics.repository_imports.add_import": ({"job_id": ids.new_uuid()},),
+    "trips.reads.list_trips": (
+        {"filters": TripFilter()},
+        {"filters": TripFilter(since=NOW - timedelta(days=30), device_id=DEVICE)},
+        {"driver_ids": None, "filters": TripFilter(since=NOW - timedelta(days=3))},
+    ),
+    "trips.repository.save_states": ({"rows": [_state()]},),
+    "trips.repository.upsert_trips": ({"rows": [_trip()]},),
+}
+"""Calls of one function: arguments that differ from those by name, or that have a default."""
+
+
+def functions() -> dict[str, Any]:
+    """Return the functions that hold SQL, by module and name without the package's."""
+    found: dict[str, Any] = {}
+    for pattern in NAMES:
+        for path in SOURCE.rglob(Path(pattern).name):
+            if "/" in pattern and path != SOURCE / pattern:
+                continue
+            name = ".".join(path.relative_to(SOURCE).with_suffix("").parts)
+            module = import_module(f"auto_insurance.{name}")
+            found |= {f"{name}.{key}": value for key, value in vars(module).items() if _is_query(value, module)}
+    return found
+
+
+def _is_query(value: Any, module: Any) -> bool:
+    if not inspect.iscoroutinefunction(value) or value.__module__ != module.__name__:
+        return False
+    return not value.__name__.startswith("_") and next(iter(inspect.signature(value).parameters), "") == "uow"
+
+
+def calls() -> Iterator[tuple[str, Any, dict[str, Any]]]:
+    """Yield (name, function, arguments) of all calls whose arguments are known; see :func:`unknown`."""
+    for name, function in sorted(functions().items()):
+        for special in OF_FUNCTION.get(name, ({},)):
+            needed = _needed(function) - special.keys()
+            if needed <= BY_NAME.keys():
+                yield name, function, {**{key: BY_NAME[key] for key in needed}, **special}
+
+
+def unknown() -> list[str]:
+    """Return what to do so that every function is called."""
+    return [
+        f"{name}: give {key} a value in {__name__}.BY_NAME or OF_FUNCTION"
+        for name, function in sorted(functions().items())
+        for special in OF_FUNCTION.get(name, ({},))
+        for key in sorted(_needed(function) - special.keys() - BY_NAME.keys())
+    ]
+
+
+def _needed(function: Any) -> set[str]:
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    return {parameter.name for parameter in parameters if parameter.default is parameter.empty}
