@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
 
-import asyncpg
-
-from auto_insurance.kernel import clock
-from benchmarks import copyrows, meters
+from benchmarks import meters
 from benchmarks.backlog import Book, fill
 from benchmarks.drain import Drained, drain
+from benchmarks.fill import fill_months
 from benchmarks.lab import Lab
 from benchmarks.options import Options
 from benchmarks.results import Figure, Report, Wrong
-from benchmarks.uploads import Traffic, stream, traffic
+from benchmarks.uploads import stream, traffic
 
 POINTS = (1_000_000, 4_000_000, 16_000_000)
 QUICK_POINTS = (100_000, 400_000, 1_600_000)
-MONTHS = 6
 RUN_EVENTS, QUICK_RUN_EVENTS = 600_000, 200_000
 SIZE = 60
 MOST_RUNS = 3
 WITHIN_S, QUICK_WITHIN_S = 20.0, 6.0
 FALL_FLOOR, FALL_AIM = 30.0, 15.0
-ROWS_EACH = 100_000
 
 
 def main(options: Options) -> None:
@@ -61,42 +56,6 @@ def main(options: Options) -> None:
 
 def _stored(lab: Lab, database: str) -> int:
     return lab.value(database, "SELECT count(*) FROM telematics_events")
-
-
-def fill_months(
-    lab: Lab, database: str, events: int, devices: int, *, seed: int, months: int = MONTHS, table: str = copyrows.TABLE
-) -> int:
-    """COPY about so many events of all devices into ``months`` months up to now, evenly; returns how many it were.
-
-    Each month gets one stretch of driving of the whole fleet. The months' partitions are made by the product's own
-    SQL function.
-    """
-    if events < devices * months:
-        return 0
-    seconds = events // (devices * months)
-
-    async def copy(conn: asyncpg.Connection) -> int:
-        columns = await copyrows.layout(conn)
-        written = 0
-        for number in range(months):
-            start = _start_of(number, seed)
-            await conn.execute("SELECT create_partition_if_not_exists($1)", start.date())
-            plan = Traffic(devices, 1, seconds, int(start.timestamp()), seed=seed + number)
-            for rows, part in copyrows.chunks(plan, columns, ROWS_EACH):
-                await copyrows.write(conn, table, columns, part)
-                written += rows
-        await conn.execute(f"VACUUM (ANALYZE) {table}")
-        return written
-
-    return lab.on(database, copy)
-
-
-def _start_of(months_ago: int, seed: int) -> datetime:
-    """Return an instant in the first days of a month; another seed, another one."""
-    month = clock.now().replace(day=1, hour=1, minute=0, second=0, microsecond=0)
-    for _ in range(months_ago):
-        month = (month - timedelta(days=1)).replace(day=1)
-    return month.astimezone(UTC) + timedelta(minutes=97 * (seed % 13))
 
 
 def _figure(engine: str, goal: int, runs: list[Drained]) -> Figure:
