@@ -48,6 +48,9 @@ from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.book import BookScoring
 from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskOptions, RiskService
+from auto_insurance.telematics.archive import Archiver
+from auto_insurance.telematics.archive_reads import ArchiveReader
+from auto_insurance.telematics.archive_steps import ArchiveOptions
 from auto_insurance.telematics.limits import IngestPolicy
 from auto_insurance.telematics.service import (
     ContactBook,
@@ -233,6 +236,8 @@ def _compose(container: Container) -> None:
         RiskReports(risk, drivers),
         BookScoring(database, trips, drivers, risk),
         pricing,
+        Archiver(database, archive_options(settings)),
+        ArchiveReader(archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
     ):
         services[type(service)] = service
@@ -248,6 +253,15 @@ async def prepare_log(container: Container, stop: asyncio.Event) -> None:
             await wait_unless(stop, TOPICS_RETRY_S)
         else:
             return
+
+
+def archive_options(settings: Settings) -> ArchiveOptions:
+    """Return where archived months are and which months leave the database."""
+    return ArchiveOptions(
+        settings.archive_dir.absolute(),
+        retention_months=settings.retention.months,
+        quiet=timedelta(days=settings.retention.quiet_days),
+    )
 
 
 def ingest_policy(settings: Settings) -> IngestPolicy:

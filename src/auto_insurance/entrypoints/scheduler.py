@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
+from typing import Any
 
 import structlog
 
@@ -16,12 +19,15 @@ from auto_insurance.infra.bus.handled import prune_handled
 from auto_insurance.infra.bus.outbox_relay import OutboxRelay
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.db.locks import leading
+from auto_insurance.infra.db.partitions_admin import PartitionsBusy
 from auto_insurance.kernel import clock
 from auto_insurance.risk.book import BookScoring
+from auto_insurance.telematics.archive import Archiver
 from auto_insurance.telematics.service import ContactBook, TelematicsService
 
 log = structlog.get_logger(__name__)
 PARTITIONS_EVERY_S = 3600.0
+RETENTION_EVERY_S = 6 * 3600.0
 TRIM_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 METRICS_EVERY_S = 15.0
@@ -37,6 +43,25 @@ async def ensure_partitions(container: Container) -> None:
             made = await container.get(TelematicsService).ensure_partitions(uow)
             if made:
                 log.info("partitions_made", partitions=made)
+
+
+async def retain(container: Container) -> None:
+    """Archive the months that are older than the retention; of several schedulers one does it."""
+    try:
+        await container.get(Archiver).retain()
+    except PartitionsBusy as error:
+        log.info("retention_waits", detail=error.detail)
+
+
+async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
+    """Run ``work``, which may take long and can be taken up again later; cut it off at ``stop``."""
+    task, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not task.done():
+        task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
 
 
 async def prune(container: Container) -> None:
@@ -61,6 +86,7 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
         group.create_task(relay.run(stop))
         for name, interval_s, job in (
             ("partitions", PARTITIONS_EVERY_S, lambda: ensure_partitions(container)),
+            ("retention", RETENTION_EVERY_S, lambda: until(stop, retain(container))),
             ("trim", TRIM_EVERY_S, container.log.trim),
             ("prune", PRUNE_EVERY_S, lambda: prune(container)),
             ("nightly_scoring", NIGHTLY_EVERY_S, lambda: score_nightly(container)),

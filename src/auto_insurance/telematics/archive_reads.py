@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
 
+from auto_insurance.infra.db import partitions_admin
 from auto_insurance.infra.db.partitions import month_of
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.telematics import archive_files as files
 from auto_insurance.telematics import repository_archives as repository
 from auto_insurance.telematics.archive_steps import ArchiveOptions, folder_of
+from auto_insurance.telematics.partitions import TABLE
+from auto_insurance.telematics.repository_archives import ArchiveState
 from auto_insurance.telematics.schemas import PathPoint
 
+COUNTED_BYTES = 16 * 1024 * 1024
+"""Partitions up to this size are counted for an overview."""
 IN_FILES = ("closing", "archived", "restoring")
 """Statuses in which a month's events may be absent from the database and its files are whole."""
 
@@ -66,3 +72,76 @@ def _scan(folders: Sequence[tuple[Path, str | None]], driver_id: str, start: dat
         frames.append(files.scan(folder, manifest, driver_id, start, end))
     # Months that left under an older schema lack the newer columns.
     return pl.concat(frames, how="diagonal") if frames else files.empty(repository.columns())
+
+
+@dataclass(frozen=True, slots=True)
+class MonthOverview:
+    """A month for people: where it is and how large. ``exact`` tells whether ``rows`` is counted or estimated."""
+
+    month: str
+    partition: str | None
+    status: str
+    rows: int | None
+    exact: bool
+    table_bytes: int
+    index_bytes: int
+    archive_bytes: int
+    last_arrival: datetime | None
+
+
+async def overview(uow: UnitOfWork, *, exact: bool = False) -> list[MonthOverview]:
+    """Return all months that are online or archived, in order.
+
+    Small partitions are counted. Of large ones, unless ``exact``, the rows are PostgreSQL's estimate and the last
+    arrival is looked up in the pages at their end, where new rows go.
+    """
+    states = await repository.read_states(uow)
+    found = []
+    for partition in await partitions_admin.sizes(uow, TABLE):
+        month = month_of(partition.start)
+        state = states.pop(month, None)
+        counted = exact or partition.table_bytes <= COUNTED_BYTES
+        rows = await repository.count(uow, partition.name) if counted else partition.rows
+        arrival = await (
+            repository.last_arrival(uow, partition.name)
+            if counted
+            else repository.glance(uow, partition.name, partition.table_bytes)
+        )
+        status = "detaching" if partition.pending else "online"
+        if state is not None and state.status in {"closing", "dropping"}:
+            status = state.status
+        wide = (partition.start, partition.end) != (month.start, month.end)
+        span = f"{_edge(partition.start)} to {_edge(partition.end)}" if wide else str(month)
+        found.append(
+            MonthOverview(
+                month=span,
+                partition=partition.name,
+                status=status,
+                rows=rows if rows >= 0 else None,
+                exact=counted,
+                table_bytes=partition.table_bytes,
+                index_bytes=partition.index_bytes,
+                archive_bytes=(state.bytes or 0) if state else 0,
+                last_arrival=arrival,
+            )
+        )
+    found += [_away(state) for state in states.values() if state.status != "writing"]
+    return sorted(found, key=lambda one: one.month)
+
+
+def _away(state: ArchiveState) -> MonthOverview:
+    return MonthOverview(
+        month=str(state.month),
+        partition=None,
+        status="detached" if state.status in {"closing", "dropping"} else state.status,
+        rows=state.rows,
+        exact=True,
+        table_bytes=0,
+        index_bytes=0,
+        archive_bytes=state.bytes or 0,
+        last_arrival=state.last_arrival,
+    )
+
+
+def _edge(at: datetime) -> str:
+    return {1: "start", 9999: "end"}.get(at.year, f"{at:%Y-%m}")

@@ -155,6 +155,11 @@ def _state(row: Any) -> ArchiveState:
     return ArchiveState(**{**row, "month": Month(day.year, day.month)})
 
 
+async def count(uow: UnitOfWork, table: str) -> int:
+    """Return how many rows a table has. Reads the whole table."""
+    return int(await uow.conn.scalar(text(f'SELECT count(*) FROM "{table}"')) or 0)  # noqa: S608 - a partition's name
+
+
 async def snapshot(uow: UnitOfWork) -> None:
     """Make all later statements of the transaction see one moment. Must be its first statement."""
     await uow.conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -9,6 +9,7 @@ from auto_insurance.infra.config.sources import Problem
 from auto_insurance.infra.config.tree import DEVELOPMENT_JWT_SECRET, Environment, Settings
 
 MIN_SECRET_BYTES = 32
+LEAST_RETENTION = 4
 _PLACEHOLDERS = ("change-me", "change_me", "changeme", "change-in-production", "change-this")
 
 
@@ -20,6 +21,9 @@ def broken_rules(settings: Settings) -> Iterator[Problem]:
     if settings.kafka.session_timeout_s <= settings.database.idle_in_transaction_timeout_s:
         # A consumer frozen in its transaction must have lost that before its partitions go to another one.
         yield Problem("KAFKA_SESSION_TIMEOUT_S", "must be above DB_IDLE_IN_TRANSACTION_TIMEOUT_S")
+    if 0 < settings.retention.months < LEAST_RETENTION:
+        # Younger months may still be written to by devices that send late.
+        yield Problem("RETENTION_MONTHS", f"must be 0 (keep everything) or at least {LEAST_RETENTION}")
     yield from _addresses(settings)
     if settings.environment in {Environment.PRODUCTION, Environment.STAGING}:
         yield from _secrets(settings)

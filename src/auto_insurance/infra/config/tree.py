@@ -223,6 +223,31 @@ class TelematicsSettings(_Group):
     )
 
 
+class RetentionSettings(_Group):
+    """How long driving events stay in the database, and where they go then."""
+
+    months: int = setting(
+        "RETENTION_MONTHS",
+        12,
+        "Whole months of driving events that stay in the database beside the current one; older ones are written to "
+        "ARCHIVE_DIR. 0 keeps all, otherwise 4 or more.",
+        ge=0,
+        le=1200,
+    )
+    archive_dir: Path | None = setting(
+        "ARCHIVE_DIR",
+        None,
+        "Folder of archived months; without it `archive` in DATA_DIR. API and scheduler must share it.",
+    )
+    quiet_days: int = setting(
+        "RETENTION_QUIET_DAYS",
+        30,
+        "Days after the last arrival of an event, or its restoration, that an old month is left in the database.",
+        ge=0,
+        le=3660,
+    )
+
+
 class TripSettings(_Group):
     """How driving events become trips."""
 
@@ -266,10 +291,16 @@ class Settings(BaseSettings):
     ml: MlSettings = Field(default_factory=MlSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     telematics: TelematicsSettings = Field(default_factory=TelematicsSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
     trips: TripSettings = Field(default_factory=TripSettings)
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(default=())
+
+    @property
+    def archive_dir(self) -> Path:
+        """The folder of archived months."""
+        return self.retention.archive_dir or self.data_dir / "archive"
 
     @property
     def is_production(self) -> bool:
