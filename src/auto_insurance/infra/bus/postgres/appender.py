@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
@@ -49,7 +49,7 @@ async def insert_records(
         topic.no,
         [partition for partition, _, _ in rows],
         [record.key for _, _, record in rows],
-        [msgspec.json.encode(record.headers).decode() if record.headers else None for _, _, record in rows],
+        _headers([record for _, _, record in rows]),
         [record.value for _, _, record in rows],
     )
     following = {base["partition_no"]: base["base_offset"] for base in bases}
@@ -58,6 +58,15 @@ async def insert_records(
         placed.append((tag, Position(topic.name, partition, following[partition])))
         following[partition] += 1
     return placed
+
+
+def _headers(records: Sequence[NewRecord]) -> list[str | None]:
+    """Return headers as JSON; the records of one upload share theirs, and the work."""
+    texts: dict[int, str | None] = {}
+    for record in records:
+        if id(record.headers) not in texts:
+            texts[id(record.headers)] = msgspec.json.encode(record.headers).decode() if record.headers else None
+    return [texts[id(record.headers)] for record in records]
 
 
 class Appender:
@@ -89,8 +98,9 @@ class Appender:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._options.append_timeout_s):
-                topics = [await self._segments.topic(record.topic) for record in records]
-                self._admit(records, topics, size)
+                infos = {name: await self._segments.topic(name) for name in {record.topic for record in records}}
+                topics = [infos[record.topic] for record in records]
+                self._admit(records, infos.values(), size)
                 call = _Call(records, topics, size, loop.create_future())
                 self._enqueue(call)
                 return await call.done
@@ -106,13 +116,13 @@ class Appender:
             self._flusher.cancel()
         await self.backlog.close()
 
-    def _admit(self, records: Sequence[NewRecord], topics: Sequence[TopicInfo], size: int) -> None:
+    def _admit(self, records: Sequence[NewRecord], topics: Iterable[TopicInfo], size: int) -> None:
         if (
             self._queued_records + len(records) > self._options.max_queued_records
             or self._queued_bytes + size > self._options.max_queued_bytes
         ) and self._queue:
             raise LogFull("too many appends are waiting", retry_after_s=1)
-        for topic in {topic.no: topic for topic in topics}.values():
+        for topic in topics:
             self.backlog.admit(topic)
 
     def _enqueue(self, call: _Call) -> None:
