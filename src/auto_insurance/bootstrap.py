@@ -173,7 +173,10 @@ def _event_log(settings: Settings, database: Database) -> EventLog:
 def _postgres_options(settings: Settings) -> PostgresLogOptions:
     session_s = settings.kafka.session_timeout_s
     return PostgresLogOptions(
-        session_timeout_s=session_s, heartbeat_s=session_s / 5, rebalance_s=min(2.0, session_s / 5)
+        session_timeout_s=session_s,
+        heartbeat_s=session_s / 5,
+        rebalance_s=min(2.0, session_s / 5),
+        max_backlog_records=settings.kafka.max_backlog,
     )
 
 
@@ -197,6 +200,7 @@ def kafka_options(settings: Settings) -> KafkaLogOptions:
         session_timeout_s=kafka.session_timeout_s,
         heartbeat_s=min(3.0, kafka.session_timeout_s / 5),
         static_members=kafka.instance_id is not None,
+        max_backlog_records=kafka.max_backlog,
     )
 
 

@@ -159,6 +159,12 @@ class KafkaSettings(_Group):
         "Name of this worker that stays over restarts and is no other's: its consumers are static members on Kafka.",
         pattern=r"^[\w.-]{1,200}$",
     )
+    max_backlog: int = setting(
+        "KAFKA_MAX_BACKLOG",
+        20_000_000,
+        "Records of a topic that consumers have not read yet, above which uploads are refused with 503.",
+        ge=1,
+    )
     batch_records: int = setting(
         "KAFKA_BATCH_RECORDS", 10_000, "Records that a consumer stores in one transaction at most.", ge=1, le=100_000
     )

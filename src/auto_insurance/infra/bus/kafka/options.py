@@ -33,6 +33,9 @@ class KafkaLogOptions:
     max_queued_records: int = 50_000
     max_published_bytes: int = 2 * MIB
     """Largest record of the product itself: a dead letter quotes a whole record, and more."""
+    max_backlog_records: int = 20_000_000
+    """Records of a topic that some group has not read, above which appends are refused."""
+    backlog_refresh_s: float = 1.0
     prefetch_bytes: int = 16 * MIB
     """What one consumer holds in memory ahead of its polls; above it, fetching pauses."""
     prefetch_records: int = 10_000
