@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 import typer
 
 from auto_insurance.entrypoints.cli.admin import config, migrate, version
+from auto_insurance.entrypoints.cli.consumers import describe, forget, list_groups
+from auto_insurance.entrypoints.cli.databases import indexes
+from auto_insurance.entrypoints.cli.databases import pool as db_pool
 from auto_insurance.entrypoints.cli.doctor import doctor
 from auto_insurance.entrypoints.cli.drive import replay
 from auto_insurance.entrypoints.cli.scoring import score
@@ -62,6 +65,20 @@ _COMMANDS: tuple[tuple[str, Command, tuple[str, ...]], ...] = (
 
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]], ...] = (
     ("users", "People who may sign in.", (("create-admin", create_admin, ("ada", "ada --password-file -")),)),
+    (
+        "db",
+        "What the database says of itself.",
+        (("indexes", indexes, ("", "--json")), ("pool", db_pool, ("",))),
+    ),
+    (
+        "consumers",
+        "Who reads the event log, and how far.",
+        (
+            ("list", list_groups, ("", "--json")),
+            ("describe", describe, ("telematics-consumers-v2",)),
+            ("forget", forget, ("old-reports", "old-reports --yes")),
+        ),
+    ),
     ("risk", "Risk models and scores.", (("score", score, ("DRV001 DRV002", "--all")),)),
 )
 """Groups of commands; of an example only what follows the command's name."""
