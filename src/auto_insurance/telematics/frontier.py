@@ -12,7 +12,7 @@ from auto_insurance.telematics.columns import UNKNOWN, Columns, Ints, Mask
 class Frontier:
     """Newest stored event times (microseconds since the epoch) of at most ``capacity`` devices.
 
-    Of more, those that were loaded longest ago are forgotten. One consumer's: nobody else stores its devices.
+    With more, all are forgotten and those of the batch are read. One consumer's: nobody else stores its devices.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -29,30 +29,30 @@ class Frontier:
 
         One statement for those that are not known yet. Devices without events get -1 as well.
         """
-        newest = np.full(len(events.devices), UNKNOWN, np.int64)
-        present = np.flatnonzero(np.bincount(events.device, minlength=len(events.devices))).tolist()
-        names = events.devices
-        unknown = [names[code] for code in present if names[code] not in self._newest]
-        if unknown:
-            while len(self._newest) + len(unknown) > self._capacity and self._newest:
-                del self._newest[next(iter(self._newest))]
-            unknown = [names[code] for code in present if names[code] not in self._newest]
+        present = np.flatnonzero(np.bincount(events.device, minlength=len(events.devices)))
+        names = [events.devices[code] for code in present.tolist()]
+        times = [*map(self._newest.get, names)]
+        if None in times:
+            unknown = [name for name, t_us in zip(names, times, strict=True) if t_us is None]
+            if len(self._newest) + len(unknown) > self._capacity:
+                self._newest.clear()
+                unknown = names
             found = await repository_store.newest_stored(uow, unknown)
             self._newest |= {name: found.get(name, UNKNOWN) for name in unknown}
             self._touched.update(unknown)
-        newest[present] = [self._newest[names[code]] for code in present]
+            times = [*map(self._newest.get, names)]
+        newest = np.full(len(events.devices), UNKNOWN, np.int64)
+        newest[present] = np.array(times, np.int64)
         return newest
 
-    def advance(self, events: Columns, fresh: Mask) -> None:
-        """Note that these events are stored in the open transaction."""
-        newest = np.full(len(events.devices), UNKNOWN, np.int64)
-        np.maximum.at(newest, events.device[fresh], events.t_us[fresh])
-        codes = np.flatnonzero(newest != UNKNOWN)
-        known = self._newest
-        for code, t_us in zip(codes.tolist(), newest[codes].tolist(), strict=True):
-            name = events.devices[code]
-            self._touched.add(name)
-            known[name] = max(known[name], t_us)
+    def advance(self, events: Columns, fresh: Mask, newest: Ints) -> None:
+        """Note that these events are stored in the open transaction; ``newest`` is what :meth:`load` returned."""
+        reached = newest.copy()
+        np.maximum.at(reached, events.device[fresh], events.t_us[fresh])
+        codes = np.flatnonzero(reached > newest)
+        names = [events.devices[code] for code in codes.tolist()]
+        self._newest.update(zip(names, reached[codes].tolist(), strict=True))
+        self._touched.update(names)
 
     def committed(self) -> None:
         """The open transaction committed: what it taught holds."""

@@ -101,7 +101,7 @@ class EventWriter:
             partitions.forget(Database(uow.conn.engine))
             raise PartitionGone("a partition was removed while its events were stored") from error
         await driver.execute(_DONE)
-        self._frontier.advance(events, fresh)
+        self._frontier.advance(events, fresh, newest)
         return Stored(fresh, newest, refused)
 
     async def _copy(self, uow: UnitOfWork, events: Columns, order: Ints, wanted: Mask, newest: Ints) -> Mask:

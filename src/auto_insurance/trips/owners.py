@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import msgspec
 import numpy as np
 
-from auto_insurance.drivers.schemas import DeviceHistory
+from auto_insurance.drivers.schemas import Assignment, DeviceHistory, Span
 from auto_insurance.telematics.columns import NO_DRIVER, Codes, Columns, Ints
 
-_NEVER = np.iinfo(np.int64).max
+_NEVER = int(np.iinfo(np.int64).max)
+_NOBODYS = Span(from_us=_NEVER, to_us=None, assignment=Assignment(driver_id="", vehicle_id=None, time_zone=""))
 
 
 class Owners(msgspec.Struct, frozen=True):
@@ -27,27 +28,16 @@ def find_owners(events: Columns, histories: Mapping[str, DeviceHistory]) -> Owne
 
     Nearly every device has had one driver: those are resolved by one comparison of arrays, the others device by device.
     """
-    count = len(events.devices)
-    known: dict[str, int] = {}
-    zones: dict[str, str] = {}
-    begin = np.full(count, _NEVER, np.int64)
-    end = np.full(count, _NEVER, np.int64)
-    owner = np.full(count, NO_DRIVER, np.int32)
-    several: list[int] = []
-    for code, device_id in enumerate(events.devices):
-        history = histories.get(device_id)
-        if history is None or not history.spans:
-            continue
-        for span in history.spans:
-            assignment = span.assignment
-            zones[assignment.driver_id] = assignment.time_zone
-            known.setdefault(assignment.driver_id, len(known))
-        if len(history.spans) > 1:
-            several.append(code)
-            continue
-        begin[code], owner[code] = span.from_us, known[span.assignment.driver_id]
-        if span.to_us is not None:
-            end[code] = span.to_us
+    found = [*map(histories.get, events.devices)]
+    several = [code for code, history in enumerate(found) if history is not None and len(history.spans) > 1]
+    spans = [history.spans[0] if history is not None and history.spans else _NOBODYS for history in found]
+    begin = np.array([span.from_us for span in spans], np.int64)
+    end = np.array([_NEVER if span.to_us is None else span.to_us for span in spans], np.int64)
+    assignments = [span.assignment for span in spans if span is not _NOBODYS]
+    assignments += [span.assignment for code in several for span in histories[events.devices[code]].spans]
+    zones = {assignment.driver_id: assignment.time_zone for assignment in assignments}
+    known = {driver_id: code for code, driver_id in enumerate(zones)}
+    owner = np.array([known.get(span.assignment.driver_id, NO_DRIVER) for span in spans], np.int32)
     device, t_us = events.device, events.t_us
     driver = np.where((begin[device] <= t_us) & (t_us < end[device]), owner[device], NO_DRIVER).astype(np.int32)
     for code in several:
