@@ -18,6 +18,7 @@ from auto_insurance.drivers.service import DriverService
 from auto_insurance.identity.service import (
     AuthService,
     DeviceKeyService,
+    KeyOptions,
     Passwords,
     SessionOptions,
     TokenOptions,
@@ -38,6 +39,7 @@ from auto_insurance.infra.db.metadata import metadata as _metadata
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.health import Degraded, HealthCheck, HealthRegistry, Lifecycle, Probe
 from auto_insurance.infra.http.bodies import BodyLimits
+from auto_insurance.infra.http.lanes import Lane
 from auto_insurance.infra.http.ratelimit import RateLimiter
 from auto_insurance.infra.redis import RedisClient, create_redis
 from auto_insurance.kernel.errors import Unavailable
@@ -53,12 +55,14 @@ from auto_insurance.telematics.archive_reads import ArchiveReader
 from auto_insurance.telematics.archive_steps import ArchiveOptions
 from auto_insurance.telematics.limits import IngestPolicy
 from auto_insurance.telematics.service import (
+    ArchiveWatch,
     ContactBook,
     DeviceHealthService,
     ImportRunner,
     ImportService,
     IngestService,
     RightsChecker,
+    RightsOptions,
     TelematicsService,
 )
 from auto_insurance.trips.pipeline import TelemetryHandler
@@ -209,9 +213,11 @@ def _compose(container: Container) -> None:
     passwords = Passwords()
     telematics = TelematicsService(ingest_policy(settings))
     users = UserService(database, passwords)
-    keys = DeviceKeyService(database)
+    known = settings.telematics
+    keys = DeviceKeyService(database, KeyOptions(fresh_s=known.device_key_cache_s, stale_s=known.device_key_stale_s))
     drivers = DriverService(users, keys)
     contacts = ContactBook(database)
+    archive = ArchiveWatch(database, telematics.policy.archived)
     trips = TripService()
     risk = RiskService(trips, drivers, options=RiskOptions(window_days=settings.ml.window_days))
     pricing = PricingService(drivers)
@@ -231,10 +237,16 @@ def _compose(container: Container) -> None:
         drivers,
         telematics,
         contacts,
-        IngestService(container.log, RightsChecker(database, drivers), contacts, telematics.policy),
+        IngestService(
+            container.log,
+            RightsChecker(database, drivers, RightsOptions(stale_s=known.device_key_stale_s)),
+            contacts,
+            telematics.policy,
+            archive,
+        ),
         DeviceHealthService(drivers),
         ImportService(drivers),
-        ImportRunner(database, container.log, telematics.policy),
+        ImportRunner(database, container.log, telematics.policy, archive=archive),
         trips,
         risk,
         RiskReports(risk, drivers),
@@ -289,12 +301,22 @@ def routers() -> list[APIRouter]:
     return found
 
 
+def lanes() -> dict[tuple[str, str], Lane]:
+    """Return the short ways to routes, by method and path under the prefix."""
+    found: dict[tuple[str, str], Lane] = import_module("auto_insurance.telematics.api").lanes
+    return found
+
+
 def body_limits(settings: Settings) -> BodyLimits:
     """Return how many bytes the routes take."""
-    prefix, server = "/api/v1/telematics", settings.server
+    prefix, server = "/api/v1", settings.server
     return BodyLimits(
         server.max_body_bytes,
-        {f"{prefix}/events/batch": server.max_batch_bytes, f"{prefix}/import": server.max_import_bytes},
+        {
+            f"{prefix}/telematics/events/batch": server.max_batch_bytes,
+            f"{prefix}/telematics/import": server.max_import_bytes,
+        },
+        in_flight=server.max_bytes_in_flight,
     )
 
 
@@ -312,7 +334,8 @@ def health(container: Container) -> HealthRegistry:
     """Return what ``/health`` looks at. Without workers ingest still works, and Redis is never needed."""
     redis = container.redis
     checks: list[HealthCheck] = [
-        Probe("database", container.database.ping),
+        # With Kafka uploads are taken while the database is away: the process must stay in the load balancer.
+        Probe("database", container.database.ping, container.settings.event_log != "kafka"),
         Probe("event_log", EventLogHealth(container.log).check),
         Probe("consumer", ConsumerHealth(container.database, container.settings.kafka.consumer_group).check, False),
         Probe("redis", redis.check if redis is not None else _without_redis, False),

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from fastapi import APIRouter, Form, Path, Query, Request, UploadFile, status
+from fastapi import APIRouter, Form, Path, Query, Request, Response, UploadFile, status
 from pydantic import AwareDatetime
 
 from auto_insurance.contracts.telematics import TelemetryEvent
 from auto_insurance.identity.deps import CurrentUser, DeviceOrDriver
+from auto_insurance.identity.service import DeviceKeyService
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import HttpProblem, problems, request_id_of
+from auto_insurance.infra.http.lanes import Lane, LaneRequest
+from auto_insurance.telematics.answers import Taking, answer_batch, answer_event
 from auto_insurance.telematics.errors import MalformedJson
 from auto_insurance.telematics.health import DeviceHealthService
 from auto_insurance.telematics.imports import ImportService
-from auto_insurance.telematics.ingest import MAX_EVENTS, IngestService, Judged
+from auto_insurance.telematics.ingest import IngestService
 from auto_insurance.telematics.repository_imports import ImportRow
+from auto_insurance.telematics.uploads import MAX_EVENTS
 from auto_insurance.telematics.views import (
     BatchAnswer,
     DeviceHealth,
     EventAnswer,
     EventCount,
-    EventResult,
-    EventStatus,
     ImportJob,
-    ReasonView,
 )
 
 router = APIRouter(prefix="/telematics", tags=["telematics"])
@@ -62,23 +65,22 @@ def _body(schema: dict[str, Any]) -> dict[str, Any]:
 @router.post(
     "/events",
     status_code=status.HTTP_202_ACCEPTED,
+    response_model=EventAnswer,
     responses=problems(400, 401, 403, 413, 422, 429, 503),
     openapi_extra=_body(_event_schema),
     summary="Send one event",
 )
-async def send_event(request: Request, sender: DeviceOrDriver, ingest: _Ingest, mode: _Mode = Mode.LIVE) -> EventAnswer:
+async def send_event(request: Request, sender: DeviceOrDriver, ingest: _Ingest, mode: _Mode = Mode.LIVE) -> Response:
     """Take one event; 202 means that it is durable. A refused event is a 422 with its reasons in `errors`."""
-    body = await request.body()
-    try:
-        judged = await ingest.one(body, sender, any_age=mode is Mode.IMPORT, request_id=request_id_of(request))
-    except MalformedJson as why:
-        raise HttpProblem(status.HTTP_400_BAD_REQUEST, why.detail, why.code) from why
-    return EventAnswer(event_id=judged.event_id or "")
+    taking = Taking(sender, any_age=mode is Mode.IMPORT, request_id=request_id_of(request))
+    with _malformed_is_400():
+        return _accepted(await answer_event(ingest, await request.body(), taking))
 
 
 @router.post(
     "/events/batch",
     status_code=status.HTTP_202_ACCEPTED,
+    response_model=BatchAnswer,
     responses=problems(400, 401, 403, 413, 422, 429, 503),
     openapi_extra=_body(_batch_schema),
     summary="Send up to 5,000 events",
@@ -89,25 +91,55 @@ async def send_events(
     ingest: _Ingest,
     mode: _Mode = Mode.LIVE,
     verbose: Annotated[bool, Query(description="Also list what was accepted.")] = False,
-) -> BatchAnswer:
+) -> Response:
     """Take an upload, gzipped or not. Each event is judged by itself; 202 means that the accepted ones are durable.
 
     On 503 nothing counts as taken: send the same upload again after `Retry-After` seconds.
     """
-    body = await request.body()
+    taking = Taking(sender, any_age=mode is Mode.IMPORT, request_id=request_id_of(request), verbose=verbose)
+    with _malformed_is_400():
+        return _accepted(await answer_batch(ingest, await request.body(), taking))
+
+
+def _accepted(body: bytes) -> Response:
+    return Response(body, status.HTTP_202_ACCEPTED, media_type="application/json")
+
+
+@contextmanager
+def _malformed_is_400() -> Iterator[None]:
     try:
-        judged = await ingest.batch(body, sender, any_age=mode is Mode.IMPORT, request_id=request_id_of(request))
+        yield
     except MalformedJson as why:
         raise HttpProblem(status.HTTP_400_BAD_REQUEST, why.detail, why.code) from why
-    results = [_result(index, item) for index, item in enumerate(judged) if verbose or item.reasons]
-    rejected = sum(1 for item in judged if item.reasons)
-    return BatchAnswer(accepted=len(judged) - rejected, rejected=rejected, results=results)
 
 
-def _result(index: int, item: Judged) -> EventResult:
-    reasons = [ReasonView(code=r.code, field=r.field, message=r.message) for r in item.reasons]
-    state = EventStatus.REJECTED if reasons else EventStatus.ACCEPTED
-    return EventResult(index=index, event_id=item.event_id, status=state, reasons=reasons)
+def _lane(take: Callable[[IngestService, bytes, Taking], Awaitable[bytes]]) -> Lane:
+    """Return the short way of devices with a key. Other senders and queries take the route."""
+
+    async def answer(request: LaneRequest) -> bytes:
+        key = request.header(b"x-device-key") or b""
+        sender = await request.service(DeviceKeyService).check(key.decode("latin-1"))
+        any_age, verbose = _QUERIES[request.query]
+        taking = Taking(sender, any_age, request.request_id, verbose)
+        with _malformed_is_400():
+            return await take(request.service(IngestService), await request.body(), taking)
+
+    return Lane(status.HTTP_202_ACCEPTED, _has_key, answer)
+
+
+def _has_key(request: LaneRequest) -> bool:
+    return request.query in _QUERIES and request.header(b"x-device-key") is not None
+
+
+_QUERIES = {
+    b"": (False, False),
+    b"mode=live": (False, False),
+    b"mode=import": (True, False),
+    b"verbose=true": (False, True),
+    b"mode=import&verbose=true": (True, True),
+}
+"""Usual queries -> (any age, verbose)."""
+lanes = {("POST", "/telematics/events"): _lane(answer_event), ("POST", "/telematics/events/batch"): _lane(answer_batch)}
 
 
 @router.get("/devices/{device_id}/health", responses=problems(401, 404, 422, 503), summary="How is a device doing")

@@ -100,12 +100,15 @@ def judge(
 def kept(columns: Columns, mask: Mask) -> Columns:
     """Return the events for which ``mask`` holds, and of the devices only theirs."""
     chosen = columns.where(mask)
-    if chosen is columns:
-        return columns
-    codes, places = np.unique(chosen.device, return_inverse=True)
-    chosen.device = places.astype(np.int32)
-    chosen.devices = [columns.devices[code] for code in codes.tolist()]
-    return chosen
+    return columns if chosen is columns else pruned(chosen)
+
+
+def pruned(columns: Columns) -> Columns:
+    """Leave out the devices without events, in place."""
+    codes, places = np.unique(columns.device, return_inverse=True)
+    columns.device = places.astype(np.int32)
+    columns.devices = [columns.devices[code] for code in codes.tolist()]
+    return columns
 
 
 def derive_ids(columns: Columns) -> None:

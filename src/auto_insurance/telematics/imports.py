@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import numpy as np
 import structlog
 
 from auto_insurance.contracts import topics
@@ -27,14 +28,15 @@ from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.infra.trackfile import TrackFileError, TrackFormat, TrackRow, detect_format, read_track
 from auto_insurance.kernel import clock, ids
 from auto_insurance.kernel.errors import Unavailable
+from auto_insurance.telematics import bulk
 from auto_insurance.telematics import repository_imports as repository
+from auto_insurance.telematics.archived import ArchiveWatch
 from auto_insurance.telematics.errors import ImportNotFound, TooManyImports, UnknownDevice, UnreadableFile
 from auto_insurance.telematics.limits import IngestPolicy, Reason
 from auto_insurance.telematics.records import Origin, records_of
 from auto_insurance.telematics.repository_imports import ImportRow
 from auto_insurance.telematics.rights import Assignments
-from auto_insurance.telematics.schemas import Sample
-from auto_insurance.telematics.validate import normalise_json
+from auto_insurance.telematics.validate import read_event
 
 log = structlog.get_logger(__name__)
 
@@ -110,8 +112,10 @@ class ImportRunner:
         event_log: EventLog,
         policy: IngestPolicy | None = None,
         options: ImportOptions | None = None,
+        archive: ArchiveWatch | None = None,
     ) -> None:
         self._db = db
+        self._archive = archive
         self._log = event_log
         self._policy = policy or IngestPolicy()
         self._options = options or ImportOptions()
@@ -185,19 +189,23 @@ class ImportRunner:
 
     async def _append(self, job: ImportRow, rows: list[TrackRow], progress: _Progress) -> None:
         received_us = clock.to_us(clock.now())
-        good: list[tuple[TelemetryEvent, Sample]] = []
-        for row in rows:
-            event, result = normalise_json(
-                row.fields | {"device_id": job.device_id, "driver_id": None},
-                received_us=received_us,
-                now_us=received_us,
-                policy=self._policy,
-                any_age=True,
-            )
-            if event is not None and isinstance(result, Sample):
-                good.append((event, result))
-            elif isinstance(result, list):
-                self._refuse(row, result, progress)
+        if self._archive is not None:
+            await self._archive.refresh()
+        read = [(row, read_event(row.fields | {"device_id": job.device_id, "driver_id": None})) for row in rows]
+        events = [event for _, event in read if isinstance(event, TelemetryEvent)]
+        arrivals = np.full(len(events), received_us, np.int64)
+        judged = bulk.judge(events, arrivals, self._policy, any_age=True)
+        good: list[TelemetryEvent] = []
+        place = 0
+        for row, event in read:
+            if not isinstance(event, TelemetryEvent):
+                self._refuse(row, event, progress)
+                continue
+            if place in judged.refused:
+                self._refuse(row, judged.refused[place], progress)
+            else:
+                good.append(event)
+            place += 1
         records = records_of(topics.TELEMATICS_EVENTS, good, Origin(received_us, any_age=True))
         if records:
             await self._log.append(records)

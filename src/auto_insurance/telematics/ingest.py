@@ -2,160 +2,121 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
-import msgspec
+import numpy as np
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.telematics import TelemetryEvent
 from auto_insurance.identity.schemas import DevicePrincipal, Scope
 from auto_insurance.infra import metrics
-from auto_insurance.infra.bus.protocol import EventLog
+from auto_insurance.infra.bus.protocol import EventLog, NewRecord
 from auto_insurance.kernel import clock
 from auto_insurance.kernel.errors import FieldError
+from auto_insurance.telematics.archived import ArchiveWatch
 from auto_insurance.telematics.contacts import ContactBook
-from auto_insurance.telematics.decode import Judge
-from auto_insurance.telematics.errors import EventRejected, MalformedJson, ScopeMissing, TooManyEvents, WrongShape
-from auto_insurance.telematics.limits import MAX_TEXT, IngestPolicy, Reason
-from auto_insurance.telematics.records import Origin, records_of
+from auto_insurance.telematics.errors import EventRejected, ScopeMissing
+from auto_insurance.telematics.judging import JudgeQueue, Verdicts
+from auto_insurance.telematics.limits import MAX_TEXT, IngestPolicy, Reason, ReasonCode
+from auto_insurance.telematics.records import Origin, record_of, records_of
 from auto_insurance.telematics.rights import RightsChecker
-from auto_insurance.telematics.schemas import Sample
-
-MAX_EVENTS = 5_000
-_BREATH = 250
-"""Events judged between two chances for other requests to run."""
-
-
-class _Upload(msgspec.Struct):
-    events: list[TelemetryEvent]
-
-
-class _RawUpload(msgspec.Struct):
-    events: list[msgspec.Raw]
-
-
-_typed = msgspec.json.Decoder(_Upload)
-_raw = msgspec.json.Decoder(_RawUpload)
+from auto_insurance.telematics.uploads import Upload, open_event, open_upload
 
 
 @dataclass(slots=True)
-class Judged:
-    """One event and what became of it. ``event`` is None if it has no usable form; no reasons: accepted."""
+class Receipt:
+    """What became of an upload: all of it is accepted, and durable, except what is refused."""
 
-    event: TelemetryEvent | None
-    sample: Sample | None
-    reasons: Sequence[Reason]
+    total: int
+    refused: dict[int, list[Reason]]
+    """Place -> reasons."""
+    upload: Upload
+    verdicts: Verdicts
 
     @property
-    def event_id(self) -> str | None:
-        """The id that it came with or was given."""
-        if self.sample is not None:
-            return self.sample.event_id
-        given = self.event.event_id if self.event else None
+    def accepted(self) -> int:
+        """How many events are durable."""
+        return self.total - len(self.refused)
+
+    def given_id(self, place: int) -> str | None:
+        """Return the id that an event came with, if it has a usable one."""
+        places = self.upload.places
+        number = place if len(places) == self.total else next((n for n, p in enumerate(places) if p == place), None)
+        given = None if number is None else self.upload.events[number].event_id
         return given if given and len(given) <= MAX_TEXT else None
+
+    def accepted_ids(self) -> dict[int, str]:
+        """Return the ids that the accepted events came with or were given, by place."""
+        ids = zip(self.upload.places, self.verdicts.event_ids(), strict=True)
+        return {place: event_id for place, event_id in ids if event_id is not None}
 
 
 class IngestService:
     """Takes uploads. Neither keeps a transaction open while the log works, nor answers before the log has it."""
 
     def __init__(
-        self, log: EventLog, rights: RightsChecker, contacts: ContactBook, policy: IngestPolicy | None = None
+        self,
+        log: EventLog,
+        rights: RightsChecker,
+        contacts: ContactBook,
+        policy: IngestPolicy | None = None,
+        archive: ArchiveWatch | None = None,
     ) -> None:
         self._log = log
         self._rights = rights
         self._contacts = contacts
-        self._policy = policy or IngestPolicy()
+        self._judges = JudgeQueue(policy or IngestPolicy())
+        self._archive = archive
 
-    async def batch(
-        self, body: bytes, sender: DevicePrincipal, *, any_age: bool, request_id: str | None
-    ) -> list[Judged]:
+    async def batch(self, body: bytes, sender: DevicePrincipal, *, any_age: bool, request_id: str | None) -> Receipt:
         """Return what became of each event of ``{"events": [...]}``; the accepted ones are durable then.
 
         Raises ``MalformedJson``, ``WrongShape``, ``TooManyEvents``, ``ScopeMissing``, ``LogFull``, ``LogUnavailable``;
         after any of these nothing of the upload counts as taken.
         """
         _require_scope(sender, any_age)
-        parts = _parts(body)
-        if len(parts) > MAX_EVENTS:
-            raise TooManyEvents(f"An upload may hold {MAX_EVENTS} events; this one holds {len(parts)}.")
-        return await self._take(parts, sender, any_age, request_id)
+        return await self._take(open_upload(body), sender, any_age, request_id)
 
-    async def one(self, body: bytes, sender: DevicePrincipal, *, any_age: bool, request_id: str | None) -> Judged:
-        """Take a single event. Raises ``EventRejected`` and what :meth:`batch` raises."""
+    async def one(self, body: bytes, sender: DevicePrincipal, *, any_age: bool, request_id: str | None) -> str:
+        """Take a single event; return its id. Raises ``EventRejected`` and what :meth:`batch` raises."""
         _require_scope(sender, any_age)
-        try:
-            msgspec.json.decode(body, type=msgspec.Raw)
-        except (msgspec.DecodeError, RecursionError) as why:
-            raise MalformedJson("The body is not valid JSON.") from why
-        judged = (await self._take([msgspec.Raw(body)], sender, any_age, request_id))[0]
-        if judged.reasons:
-            errors = [FieldError(reason.field, reason.code, reason.message) for reason in judged.reasons]
+        receipt = await self._take(open_event(body), sender, any_age, request_id)
+        if receipt.refused:
+            errors = [FieldError(reason.field, reason.code, reason.message) for reason in receipt.refused[0]]
             raise EventRejected("The event is rejected: " + " ".join(error.message for error in errors), errors=errors)
-        return judged
+        return receipt.given_id(0) or receipt.accepted_ids()[0]
 
-    async def _take(
-        self,
-        parts: Sequence[TelemetryEvent] | Sequence[msgspec.Raw],
-        sender: DevicePrincipal,
-        any_age: bool,
-        request_id: str | None,
-    ) -> list[Judged]:
+    async def _take(self, upload: Upload, sender: DevicePrincipal, any_age: bool, request_id: str | None) -> Receipt:
+        if any_age and self._archive is not None:
+            await self._archive.refresh()
         received_us = clock.to_us(clock.now())
-        judge = Judge(received_us, self._policy, any_age=any_age)
-        judged = []
-        for number, part in enumerate(parts):
-            judged.append(_judge(judge, cast("TelemetryEvent | msgspec.Raw", part)))
-            if number % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)
-        await self._check_rights(sender, judged)
-        good = [(item.event, item.sample) for item in judged if item.event and item.sample and not item.reasons]
-        origin = Origin(received_us, any_age=any_age, request_id=request_id)
-        records = records_of(topics.TELEMATICS_EVENTS, good, origin)
+        verdicts = await self._judges.judge(upload.events, received_us, any_age=any_age)
+        for number, reason in (await self._rights.check(sender, verdicts)).items():
+            verdicts.refused[number] = [reason]
+        records = _records(upload, verdicts, Origin(received_us, any_age=any_age, request_id=request_id))
         if records:
             await self._log.append(records)
-        self._account(sender, judged, received_us, any_age)
-        return judged
+        places = upload.places
+        refused = upload.refused | {places[number]: reasons for number, reasons in verdicts.refused.items()}
+        receipt = Receipt(upload.total, dict(sorted(refused.items())), upload, verdicts)
+        self._account(sender, receipt, received_us, any_age)
+        return receipt
 
-    async def _check_rights(self, sender: DevicePrincipal, judged: Sequence[Judged]) -> None:
-        claims = [(item, item.sample, item.event.driver_id) for item in judged if item.sample and item.event]
-        verdicts = await self._rights.check(sender, [(sample, named) for _, sample, named in claims])
-        for (item, _, _), reason in zip(claims, verdicts, strict=True):
-            if reason is not None:
-                item.reasons = [reason]
-
-    def _account(self, sender: DevicePrincipal, judged: Sequence[Judged], received_us: int, any_age: bool) -> None:
-        rejected = sum(1 for item in judged if item.reasons)
+    def _account(self, sender: DevicePrincipal, receipt: Receipt, received_us: int, any_age: bool) -> None:
         source = "import" if any_age else "http"
-        metrics.EVENTS_INGESTED_TOTAL.labels(source, "accepted").inc(len(judged) - rejected)
-        metrics.EVENTS_INGESTED_TOTAL.labels(source, "rejected").inc(rejected)
-        accepted: Counter[str] = Counter()
-        newest: dict[str, int] = {}
-        for item in judged:
-            if item.sample is not None and not item.reasons:
-                device_id = item.sample.device_id
-                accepted[device_id] += 1
-                newest[device_id] = max(newest.get(device_id, 0), item.sample.t_us)
-        refused = _refused(sender, judged, accepted)
-        for device_id in accepted.keys() | refused.keys():
+        metrics.EVENTS_INGESTED_TOTAL.labels(source, "accepted").inc(receipt.accepted)
+        if receipt.refused:
+            metrics.EVENTS_INGESTED_TOTAL.labels(source, "rejected").inc(len(receipt.refused))
+        for device_id, accepted, rejected, newest_us in _by_device(sender, receipt):
             self._contacts.note(
                 device_id,
                 received_us,
-                accepted=accepted[device_id],
-                rejected=refused[device_id],
-                newest_us=None if any_age else newest.get(device_id),
+                accepted=accepted,
+                rejected=rejected,
+                newest_us=None if any_age else newest_us,
             )
-
-
-def _refused(sender: DevicePrincipal, judged: Sequence[Judged], accepted: Counter[str]) -> Counter[str]:
-    """Count refusals by device. Only devices that the sender speaks for are counted: names that it made up are not."""
-    if sender.device_id is not None:
-        return Counter({sender.device_id: sum(1 for item in judged if item.reasons)})
-    named = (item.event.device_id for item in judged if item.reasons and item.event)
-    return Counter(device_id for device_id in named if device_id in accepted)
 
 
 def _require_scope(sender: DevicePrincipal, any_age: bool) -> None:
@@ -164,32 +125,47 @@ def _require_scope(sender: DevicePrincipal, any_age: bool) -> None:
         raise ScopeMissing(f"This needs a device key with the scope {scope.value}.")
 
 
-def _parts(body: bytes) -> list[TelemetryEvent] | list[msgspec.Raw]:
-    try:
-        return _typed.decode(body).events
-    except (msgspec.DecodeError, RecursionError):
-        pass  # one bad event must not harm the rest: take them apart
-    try:
-        return _raw.decode(body).events
-    except msgspec.ValidationError as why:
-        if not _is_json(body):
-            raise MalformedJson("The body is not valid JSON.") from why
-        error = FieldError("body.events", "list_type", "events must be a list.")
-        raise WrongShape('The body must be an object {"events": [...]}.', errors=[error]) from why
-    except (msgspec.DecodeError, RecursionError) as why:
-        raise MalformedJson("The body is not valid JSON.") from why
+def _records(upload: Upload, verdicts: Verdicts, origin: Origin) -> list[NewRecord]:
+    """Return the accepted events as records: as they came if they are all of the upload and of one device."""
+    if not upload.events:
+        return []
+    if upload.own is not None and not verdicts.refused and len(devices := verdicts.devices) == 1:
+        record = record_of(topics.TELEMATICS_EVENTS, devices[0], upload.own, origin)
+        if record is not None:
+            return [record]
+    return records_of(topics.TELEMATICS_EVENTS, accepted_events(upload.events, verdicts), origin)
 
 
-def _is_json(body: bytes) -> bool:
-    try:
-        msgspec.json.decode(body, type=msgspec.Raw)
-    except (msgspec.DecodeError, RecursionError):
-        return False
-    return True
+def accepted_events(events: Sequence[TelemetryEvent], verdicts: Verdicts) -> list[TelemetryEvent]:
+    """Return the events that are not refused."""
+    refused = verdicts.refused
+    return [event for number, event in enumerate(events) if number not in refused]
 
 
-def _judge(judge: Judge, part: TelemetryEvent | msgspec.Raw) -> Judged:
-    event, result = (part, judge.typed(part)) if isinstance(part, TelemetryEvent) else judge.raw(part)
-    if isinstance(result, Sample):
-        return Judged(event, result, ())
-    return Judged(event, None, result)
+def _by_device(sender: DevicePrincipal, receipt: Receipt) -> list[tuple[str, int, int, int | None]]:
+    """Return (device, accepted, rejected, newest event time) of the devices that the sender speaks for.
+
+    Names that it made up are not counted. If all events of a device are refused for lying in the future, it is its
+    clock that is ahead: their times tell by how much.
+    """
+    verdicts, refused = receipt.verdicts, receipt.verdicts.refused
+    devices = verdicts.devices
+    if sender.device_id is not None and devices == [sender.device_id] and not refused:
+        return [(sender.device_id, receipt.accepted, len(receipt.refused), int(verdicts.t_us.max()))]
+    ahead = [n for n, reasons in refused.items() if [r.code for r in reasons] == [ReasonCode.TIMESTAMP_IN_FUTURE]]
+    names = [event.device_id for event in receipt.upload.events]
+    accepted = Counter(name for number, name in enumerate(names) if number not in refused)
+    rejected = Counter(names[number] for number in refused)
+    if sender.device_id is not None:
+        mine = sender.device_id
+        rejected = Counter({mine: len(receipt.refused)})
+        wanted = [mine]
+    else:
+        wanted = list(accepted)
+    found = []
+    for device in wanted:
+        times = [n for n, name in enumerate(names) if name == device and n not in refused]
+        times = times or [n for n in ahead if names[n] == device]
+        newest = int(np.max(verdicts.t_us[times])) if times else None
+        found.append((device, accepted[device], rejected[device], newest))
+    return found

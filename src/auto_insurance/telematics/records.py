@@ -17,7 +17,6 @@ from auto_insurance.telematics.decode import (
     HEADER_SOURCE,
     SCOPE_IMPORT,
 )
-from auto_insurance.telematics.schemas import Sample
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,14 +41,18 @@ class Origin:
         return headers
 
 
+def record_of(topic: str, device_id: str, own: bytes, origin: Origin) -> NewRecord | None:
+    """Return a record of an upload's own bytes, an event or an array of events of one device; None if too large."""
+    return NewRecord(topic, device_id, own, origin.headers()) if len(own) <= MAX_RECORD_BYTES else None
+
+
 def records_of(
-    topic: str, events: Iterable[tuple[TelemetryEvent, Sample]], origin: Origin, max_bytes: int = MAX_RECORD_BYTES
+    topic: str, events: Iterable[TelemetryEvent], origin: Origin, max_bytes: int = MAX_RECORD_BYTES
 ) -> list[NewRecord]:
-    """Return records that hold the events in order per device, each with the id that its sample has."""
+    """Return records that hold the events, encoded anew, in order per device."""
     by_device: dict[str, list[bytes]] = {}
-    for event, sample in events:
-        event.event_id = sample.event_id
-        by_device.setdefault(sample.device_id, []).append(_encode(event))
+    for event in events:
+        by_device.setdefault(event.device_id, []).append(_encode(event))
     headers = origin.headers()
     return [
         NewRecord(topic, device_id, value, headers)

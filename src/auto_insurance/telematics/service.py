@@ -9,6 +9,7 @@ from auto_insurance.infra.db import partitions
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.telematics import decode, repository
+from auto_insurance.telematics.archived import ArchiveWatch
 from auto_insurance.telematics.columns import Columns
 from auto_insurance.telematics.contacts import ContactBook
 from auto_insurance.telematics.decode import DecodedBatch
@@ -17,12 +18,13 @@ from auto_insurance.telematics.imports import ImportRunner, ImportService
 from auto_insurance.telematics.ingest import IngestService
 from auto_insurance.telematics.limits import IngestPolicy
 from auto_insurance.telematics.partitions import MONTH_ARCHIVED, TABLE
-from auto_insurance.telematics.rights import Assignments, RightsChecker
+from auto_insurance.telematics.rights import Assignments, RightsChecker, RightsOptions
 from auto_insurance.telematics.schemas import Decoded, PathPoint, Sample
 from auto_insurance.telematics.store import EventWriter, Stored
 
 __all__ = [
     "MONTH_ARCHIVED",
+    "ArchiveWatch",
     "Assignments",
     "ContactBook",
     "DecodedBatch",
@@ -32,6 +34,7 @@ __all__ = [
     "ImportService",
     "IngestService",
     "RightsChecker",
+    "RightsOptions",
     "Stored",
     "TelematicsService",
 ]

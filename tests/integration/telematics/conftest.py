@@ -104,7 +104,7 @@ async def door(db: Database) -> AsyncIterator[Door]:
     from auto_insurance.drivers.api import router as drivers_router
     from auto_insurance.identity.api import router as auth_router
 
-    app = create_app(AppOptions(limits=limits), [auth_router, drivers_router, api.router])
+    app = create_app(AppOptions(limits=limits), [auth_router, drivers_router, api.router], lanes=api.lanes)
     attach_state(app, AppState(database=db, services=services))
     people = People(db, app, people.passwords, people.auth, people.users, people.keys, people.drivers)
     runner = ImportRunner(db, log, options=options)  # type: ignore[arg-type]

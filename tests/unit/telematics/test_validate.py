@@ -78,7 +78,7 @@ def test_what_is_accepted_comes_back_from_the_log_unchanged(value: dict[str, Any
         assert {reason.code.value for reason in sample} <= allowed
         return
     assert event is not None
-    (record,) = records_of("t", [(event, sample)], Origin(NOW, any_age=False))
+    (record,) = records_of("t", [event], Origin(NOW, any_age=False))
     (decoded,) = decode_record(record.value, record.headers, NOW + 5_000_000)
     assert decoded.sample == sample
     again, _ = normalise_json(value, received_us=NOW, now_us=NOW)
@@ -279,7 +279,7 @@ def test_records_hold_each_event_once_in_order_per_device(devices: list[str], li
         assert event is not None
         assert isinstance(sample, Sample)
         events.append((event, sample))
-    records = records_of("t", events, Origin(NOW, any_age=True, request_id="r"), limit)
+    records = records_of("t", [event for event, _ in events], Origin(NOW, any_age=True, request_id="r"), limit)
     assert all(len(record.value) <= limit for record in records)
     assert all(record.headers["scope"] == "import" and record.headers["request_id"] == "r" for record in records)
     for device in ("a", "b"):

@@ -56,6 +56,13 @@ class ServerSettings(_Group):
     max_import_bytes: int = setting(
         "HTTP_MAX_IMPORT_BYTES", 64 * MIB, "Largest file of recorded drives, unpacked.", ge=1024, le=1024 * MIB
     )
+    max_bytes_in_flight: int = setting(
+        "HTTP_MAX_BYTES_IN_FLIGHT",
+        64 * MIB,
+        "Bytes of bodies that an API process holds at once; beyond that it answers 503 with Retry-After.",
+        ge=MIB,
+        le=4096 * MIB,
+    )
 
 
 class LogSettings(_Group):
@@ -226,6 +233,20 @@ class TelematicsSettings(_Group):
     )
     clock_skew_max_s: int = setting(
         "CLOCK_SKEW_MAX_S", 300, "Seconds that a device's clock may be ahead.", ge=0, le=86_400
+    )
+    device_key_cache_s: float = setting(
+        "DEVICE_KEY_CACHE_SECONDS",
+        30.0,
+        "Seconds that the check of a device key counts: a revoked key is refused everywhere after this.",
+        ge=0,
+        le=3600,
+    )
+    device_key_stale_s: float = setting(
+        "DEVICE_KEY_STALE_SECONDS",
+        900.0,
+        "Seconds after its last check that a device key goes on working while the database is away.",
+        ge=0,
+        le=86_400,
     )
 
 

@@ -19,6 +19,7 @@ from auto_insurance.infra.http import ops
 from auto_insurance.infra.http.bodies import BodyLimits, BodyMiddleware
 from auto_insurance.infra.http.docs import add_docs
 from auto_insurance.infra.http.errors import MEDIA_TYPE, Problem, install_error_handlers
+from auto_insurance.infra.http.lanes import Lane, LaneMiddleware
 from auto_insurance.infra.http.middleware import RequestMiddleware, SecurityHeadersMiddleware
 
 API_PREFIX = "/api/v1"
@@ -52,9 +53,12 @@ def create_app(
     routers: Sequence[APIRouter],
     *,
     public: Sequence[DependsParameter] = (),
+    lanes: Mapping[tuple[str, str], Lane] | None = None,
     lifespan: StatefulLifespan[FastAPI] | None = None,
 ) -> FastAPI:
     """Return the application: ``routers`` under ``/api/v1``, operations outside of it with the mark ``public``.
+
+    ``lanes`` are short ways to routes under ``/api/v1``, by method and path without that prefix.
 
     Call :func:`attach_state` before the first request (in the lifespan, or at once).
     """
@@ -73,6 +77,10 @@ def create_app(
             Middleware(SecurityHeadersMiddleware),
             Middleware(RequestMiddleware),
             Middleware(BodyMiddleware, limits=options.limits),
+            Middleware(
+                LaneMiddleware,
+                lanes={(method, f"{API_PREFIX}{path}"): lane for (method, path), lane in (lanes or {}).items()},
+            ),
         ],
     )
     install_error_handlers(app)

@@ -12,9 +12,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from auto_insurance.infra.http.errors import HttpProblem
 
 DEFAULT_LIMIT = 1024 * 1024
+DEFAULT_IN_FLIGHT = 64 * 1024 * 1024
+BUSY_RETRY_S = 1
 PIECE = 256 * 1024
 """Bytes unpacked at a time, so that a small packed piece can't fill the memory."""
 _GZIP_WINDOW = zlib.MAX_WBITS | 16
+_PACKED = frozenset({"gzip", "x-gzip"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class BodyLimits:
 
     default: int = DEFAULT_LIMIT
     paths: Mapping[str, int] = field(default_factory=dict)
+    in_flight: int = DEFAULT_IN_FLIGHT
+    """Bytes of all bodies that are being worked on; a body that is alone may always be as large as its own limit."""
 
     def of(self, path: str) -> int:
         """Return the limit of a path."""
@@ -30,11 +35,15 @@ class BodyLimits:
 
 
 class BodyMiddleware:
-    """Gives the application the plain body, or answers 413 (too large), 400 (corrupt) or 415 (packed otherwise)."""
+    """Gives the application the plain body, or answers 413 (too large), 400 (corrupt) or 415 (packed otherwise).
+
+    503 when the bodies of all requests under way would take more memory than allowed: whoever sends then comes again.
+    """
 
     def __init__(self, app: ASGIApp, limits: BodyLimits) -> None:
         self._app = app
         self._limits = limits
+        self._budget = _Budget(limits.in_flight)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -47,14 +56,50 @@ class BodyMiddleware:
         if refusal is not None:
             await self._app(scope, _Refused(refusal), send)
             return
-        limited = _Limited(receive, limit)
-        if encoding in {"gzip", "x-gzip"}:
-            dropped = {b"content-encoding", b"content-length"}
-            # In place: the request middleware outside must see the route that is noted in this very mapping.
-            scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in dropped]
-            await self._app(scope, _Gunzip(limited, limit), send)
-        else:
-            await self._app(scope, limited, send)
+        share = _Share(self._budget)
+        limited = _Limited(receive, limit, share)
+        try:
+            if encoding in _PACKED:
+                dropped = {b"content-encoding", b"content-length"}
+                # In place: the request middleware outside must see the route that is noted in this very mapping.
+                scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in dropped]
+                await self._app(scope, _Gunzip(limited, limit, share), send)
+            else:
+                await self._app(scope, limited, send)
+        finally:
+            share.give_back()
+
+
+class _Budget:
+    """How many bytes of bodies this process holds."""
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.held = 0
+
+
+class _Share:
+    """What one request holds of the budget."""
+
+    __slots__ = ("_budget", "_held")
+
+    def __init__(self, budget: _Budget) -> None:
+        self._budget = budget
+        self._held = 0
+
+    def take(self, size: int) -> None:
+        """Hold more. Raises :class:`HttpProblem` if all requests together hold too much."""
+        budget = self._budget
+        if budget.held + size > budget.limit and budget.held > self._held:
+            detail = "Too many large requests are under way."
+            raise HttpProblem(503, detail, "server_busy", headers={"Retry-After": str(BUSY_RETRY_S)})
+        budget.held += size
+        self._held += size
+
+    def give_back(self) -> None:
+        """Hold nothing any more."""
+        self._budget.held -= self._held
+        self._held = 0
 
 
 class _Refused:
@@ -85,26 +130,30 @@ def too_large(limit: int) -> HttpProblem:
 class _Limited:
     """Counts what arrives: the header may lie or be missing."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, share: _Share) -> None:
         self._receive = receive
         self._limit = limit
+        self._share = share
         self._seen = 0
 
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._seen += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            self._seen += size
             if self._seen > self._limit:
                 raise too_large(self._limit)
+            self._share.take(size)
         return message
 
 
 class _Gunzip:
     """Unpacks while the application reads; several members in a row are one body (RFC 1952, section 2.2)."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, share: _Share) -> None:
         self._receive = receive
         self._limit = limit
+        self._share = share
         self._unpacked = 0
         self._unpacker = zlib.decompressobj(_GZIP_WINDOW)
         self._pending = b""
@@ -138,6 +187,7 @@ class _Gunzip:
         self._unpacked += len(piece)
         if self._unpacked > self._limit:
             raise too_large(self._limit)
+        self._share.take(len(piece))
         return piece
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
 from collections.abc import AsyncIterator
@@ -9,14 +10,15 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from starlette.types import Message
+from starlette.types import Message, Receive, Scope, Send
 
-from auto_insurance.infra.http.bodies import BodyLimits, _Gunzip
+from auto_insurance.infra.http.bodies import BodyLimits, BodyMiddleware, _Budget, _Gunzip, _Share
 from auto_insurance.infra.http.errors import HttpProblem
 from auto_insurance.infra.metrics import REGISTRY
 
 SIZE = "/api/v1/things/size"
 GZIP = {"content-encoding": "gzip"}
+PLENTY = _Share(_Budget(1 << 40))
 JSON_GZIP = {**GZIP, "content-type": "application/json"}
 
 
@@ -91,7 +93,7 @@ async def test_a_caller_who_leaves_is_passed_on() -> None:
     async def receive() -> Message:
         return {"type": "http.disconnect"}
 
-    assert await _Gunzip(receive, 10)() == {"type": "http.disconnect"}
+    assert await _Gunzip(receive, 10, PLENTY)() == {"type": "http.disconnect"}
 
 
 @given(data=st.binary(max_size=3000), cuts=st.lists(st.integers(0, 3000), max_size=6))
@@ -106,7 +108,7 @@ async def test_unpacking_gives_back_what_was_packed_however_it_is_cut(data: byte
     async def receive() -> Message:
         return messages.pop(0)
 
-    unpack, out = _Gunzip(receive, 3000), b""
+    unpack, out = _Gunzip(receive, 3000, PLENTY), b""
     while True:
         message = await unpack()
         out += message["body"]
@@ -122,9 +124,62 @@ async def test_the_limit_holds_for_what_is_unpacked() -> None:
         return {"type": "http.request", "body": packed, "more_body": False}
 
     with pytest.raises(HttpProblem):
-        await _Gunzip(receive, 100)()
+        await _Gunzip(receive, 100, PLENTY)()
 
 
 def test_limits_by_path() -> None:
     limits = BodyLimits(10, {"/a": 20})
     assert (limits.of("/a"), limits.of("/a/"), limits.of("/b")) == (20, 10, 10)
+
+
+class Slow:
+    """Reads bodies and lets the answers wait."""
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.read = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        message: Message = {"more_body": True}
+        while message.get("more_body"):
+            message = await receive()
+            self.read += len(message["body"])
+        await self.go.wait()
+
+
+def sent(body: bytes, packed: bool = False) -> tuple[Scope, Receive]:
+    headers = [(b"content-encoding", b"gzip")] if packed else []
+    messages = [{"type": "http.request", "body": body[i : i + 10], "more_body": True} for i in range(0, len(body), 10)]
+    messages.append({"type": "http.request", "body": b"", "more_body": False})
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    return {"type": "http", "path": "/", "headers": headers}, receive
+
+
+async def nowhere(message: Message) -> None:
+    raise AssertionError("nothing is answered here")
+
+
+async def test_the_bodies_under_way_are_bounded_together() -> None:
+    app = Slow()
+    door = BodyMiddleware(app, BodyLimits(1000, in_flight=250))
+    alone = asyncio.create_task(door(*sent(b"x" * 900), nowhere))
+    await asyncio.sleep(0)
+    assert app.read == 900, "a body that is alone may be as large as its limit"
+    for body, packed in ((b"y" * 10, False), (gzip.compress(b"y" * 50), True)):
+        with pytest.raises(HttpProblem) as refused:
+            await door(*sent(body, packed), nowhere)
+        assert (refused.value.status_code, refused.value.code) == (503, "server_busy")
+        assert refused.value.headers == {"Retry-After": "1"}
+    app.go.set()
+    await alone
+    app.go.clear()
+    small = [asyncio.create_task(door(*sent(b"z" * 100), nowhere)) for _ in range(3)]
+    done, waiting = await asyncio.wait(small, timeout=0.1)
+    assert (len(done), len(waiting)) == (1, 2), "what was held is given back, also after a refusal"
+    app.go.set()
+    results = await asyncio.gather(*small, return_exceptions=True)
+    assert [isinstance(result, HttpProblem) for result in results].count(True) == 1
+    await door(*sent(b"x" * 900), nowhere)
