@@ -128,7 +128,7 @@ class Mortals:
         assert self._server.stdout is not None
         self._server.stdin.write(json.dumps([url, str(options.folder), str(month), what, step]) + "\n")
         self._server.stdin.flush()
-        steps = []
+        steps: list[str] = []
         for line in self._server.stdout:
             word, *code = line.split()
             if word == "ended":
