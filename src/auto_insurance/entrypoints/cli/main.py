@@ -13,6 +13,15 @@ from auto_insurance.entrypoints.cli.databases import indexes
 from auto_insurance.entrypoints.cli.databases import pool as db_pool
 from auto_insurance.entrypoints.cli.doctor import doctor
 from auto_insurance.entrypoints.cli.drive import replay
+from auto_insurance.entrypoints.cli.partitions import (
+    archive,
+    convert,
+    create,
+    drop,
+    list_months,
+    restore,
+    show_events,
+)
 from auto_insurance.entrypoints.cli.scoring import score
 from auto_insurance.entrypoints.cli.services import api, scheduler, worker
 from auto_insurance.entrypoints.cli.simulation import simulate
@@ -64,6 +73,19 @@ _COMMANDS: tuple[tuple[str, Command, tuple[str, ...]], ...] = (
 )
 
 _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]], ...] = (
+    (
+        "partitions",
+        "Months of driving events: in the database and in the archive.",
+        (
+            ("list", list_months, ("", "--exact --json")),
+            ("create", create, ("", "2019-05 2019-06", "--ahead 6")),
+            ("archive", archive, ("2025-01", "2025-01 2025-02 --force", "--due")),
+            ("drop", drop, ("2019-05", "2019-05 --without-archive --yes", "2019-05 --files")),
+            ("restore", restore, ("2025-01",)),
+            ("show", show_events, ("--driver DRV001 --month 2025-01", "--driver DRV001 --month 2025-01 -o out.csv")),
+            ("convert", convert, ("old_events", "old_events --column recorded_at --yes")),
+        ),
+    ),
     ("users", "People who may sign in.", (("create-admin", create_admin, ("ada", "ada --password-file -")),)),
     (
         "db",
