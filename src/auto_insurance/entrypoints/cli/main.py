@@ -25,6 +25,7 @@ from auto_insurance.entrypoints.cli.partitions import (
 from auto_insurance.entrypoints.cli.scoring import score
 from auto_insurance.entrypoints.cli.services import api, scheduler, worker
 from auto_insurance.entrypoints.cli.simulation import simulate
+from auto_insurance.entrypoints.cli.tables import benchmark, predict
 from auto_insurance.entrypoints.cli.up import up
 from auto_insurance.entrypoints.cli.users import create_admin
 
@@ -101,7 +102,15 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
             ("forget", forget, ("old-reports", "old-reports --yes")),
         ),
     ),
-    ("risk", "Risk models and scores.", (("score", score, ("DRV001 DRV002", "--all")),)),
+    (
+        "risk",
+        "Risk models and scores.",
+        (
+            ("score", score, ("DRV001 DRV002", "--all")),
+            ("benchmark", benchmark, ("fremtpl2.parquet -o proof", "claims.csv --spec claims.toml -o proof --quick")),
+            ("predict", predict, ("proof/best risks.parquet -o scored.parquet",)),
+        ),
+    ),
 )
 """Groups of commands; of an example only what follows the command's name."""
 

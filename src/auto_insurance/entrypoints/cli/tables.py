@@ -1,0 +1,161 @@
+"""The commands about models of tables of claims: prove, train, use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from auto_insurance.entrypoints.cli.output import console, errors, fail, show
+
+if TYPE_CHECKING:
+    from auto_insurance.risk.training.benchmark import Bench
+    from auto_insurance.risk.training.predict import Scored
+    from auto_insurance.risk.training.spec import TableSpec
+    from auto_insurance.risk.training.table import TableData
+
+DataFile = Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Claims and exposure, Parquet or CSV.")]
+Folder = Annotated[Path, typer.Option("--output", "-o", file_okay=False, help="Folder for models and report.")]
+SpecFile = Annotated[
+    Path | None,
+    typer.Option("--spec", exists=True, dir_okay=False, help="TOML file that says what the columns are."),
+]
+Threads = Annotated[int, typer.Option(min=1, max=64, help="Threads of the boosting library.")]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same models.")]
+
+
+def benchmark(
+    file: DataFile,
+    output: Folder,
+    spec: SpecFile = None,
+    quick: Annotated[bool, typer.Option("--quick", help="A fifth of the contracts: a smoke test.")] = False,
+    seed: Seed = 1,
+    threads: Threads = 2,
+) -> None:
+    """Prove the training engine on [b]real claims[/b]: cross-validate GLM, boosting and the explainable model.
+
+    Leaves report.html, report.json, the fitted models best, explainable and glm, and the explainable one as
+    rating-tables. Rows of one contract are kept together; the report shows the row-wise split beside it.
+    """
+    from auto_insurance.kernel.errors import AppError  # noqa: PLC0415 - slow to load, not for --help
+    from auto_insurance.risk.training.benchmark import QUICK, Plan, run  # noqa: PLC0415
+
+    plan = replace(QUICK if quick else Plan(), seed=seed, threads=threads)
+    try:
+        with _stages() as told:
+            data = _read(file, spec)
+            bench = run(data, plan, told)
+            _write(bench, output, told)
+    except AppError as error:
+        fail(error.detail)
+    except OSError as error:
+        fail(str(error))
+    _summary(bench, output)
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder of a fitted model.")],
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="Risks to score, Parquet or CSV.")],
+    output: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="File to write, Parquet or CSV.")],
+) -> None:
+    """Score a file of risks with a [b]fitted model[/b]: adds the column expected_claims = frequency x exposure.
+
+    All other columns and the order of the rows stay. A level that the model has never seen counts as average, and
+    is reported; missing columns and values are refused. The exposure is capped as in training.
+    """
+    from auto_insurance.kernel.errors import AppError  # noqa: PLC0415 - slow to load, not for --help
+    from auto_insurance.risk.training.artefact import load  # noqa: PLC0415
+    from auto_insurance.risk.training.predict import score_file  # noqa: PLC0415
+
+    try:
+        fitted = load(model)
+        with _rows(file.name) as tick:
+            found = score_file(fitted, file, output, tick)
+    except AppError as error:
+        fail(error.detail)
+    except OSError as error:
+        fail(f"{output} cannot be written: {error.strerror or error}")
+    _notes(found, fitted.model.kind)
+    console.print(
+        f"{found.rows:,} rows scored with {fitted.about.name}: {found.expected:,.1f} claims expected in "
+        f"{found.exposure:,.1f} {fitted.about.exposure_unit}. Written to {output}."
+    )
+
+
+def _read(file: Path, spec: Path | None) -> TableData:
+    from auto_insurance.risk.training.table import read_frame, table_of  # noqa: PLC0415 - slow to load
+
+    return table_of(read_frame(file), _spec(spec), file.name)
+
+
+def _spec(file: Path | None) -> TableSpec:
+    from auto_insurance.risk.training.spec import read_spec, shipped_spec  # noqa: PLC0415 - slow to load
+
+    return shipped_spec("fremtpl2") if file is None else read_spec(file)
+
+
+def _write(bench: Bench, folder: Path, told: Callable[[str, float], None]) -> None:
+    from auto_insurance.risk.training.benchmark import to_json, write_models  # noqa: PLC0415 - slow to load
+    from auto_insurance.risk.training.rating import export  # noqa: PLC0415
+    from auto_insurance.risk.training.report import full_report  # noqa: PLC0415
+    from auto_insurance.risk.training.tables import TableModel  # noqa: PLC0415
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sums = write_models(bench, folder)
+    explainable = bench.models["explainable"].model
+    if isinstance(explainable, TableModel):
+        export(explainable, folder / "rating-tables", bench.data.spec.exposure_unit)
+    figures, html = full_report(bench, told)
+    (folder / "report.json").write_text(to_json({**figures, "models": sums}), encoding="utf-8")
+    (folder / "report.html").write_text(html, encoding="utf-8")
+
+
+def _summary(bench: Bench, folder: Path) -> None:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("model", "split", "deviance x 100", "Gini", "expected / observed"):
+        table.add_column(column, justify="left" if column in {"model", "split"} else "right", no_wrap=True)
+    for grouping, models in bench.figures.items():
+        for name, one in models.items():
+            cells = (f"{one['deviance_x100']:.4f}", f"{one['gini']:.4f}", f"{one['balance']:.4f}")
+            table.add_row(name, grouping, *cells, style="bold green" if name == bench.best else "")
+    show(table)
+    console.print(f"Best, with contracts kept together: {bench.best}. Report and models are in {folder}.")
+
+
+def _notes(found: Scored, kind: str) -> None:
+    rule = "average" if kind == "tables" else "the most exposed level"
+    for what, count in found.notes.unknown_levels.most_common(20):
+        errors.print(f"[yellow]Warning:[/yellow] {what}: not known to the model, {count:,} rows, counted as {rule}.")
+    for what, count in found.notes.missing.items():
+        if count:
+            errors.print(f"[yellow]Warning:[/yellow] {what}: missing in {count:,} rows, counted as {rule}.")
+
+
+@contextmanager
+def _stages() -> Iterator[Callable[[str, float], None]]:
+    """A bar for each thing that is done, as a function of its name and the share done."""
+    share = TextColumn("{task.percentage:>3.0f} %")
+    columns = (TextColumn("{task.description}"), BarColumn(), share, TimeElapsedColumn())
+    with Progress(*columns, console=errors) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def told(what: str, done: float) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=1.0)
+            progress.update(tasks[what], completed=done)
+
+        yield told
+
+
+@contextmanager
+def _rows(name: str) -> Iterator[Callable[[int], None]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task(f"rows of {name}", total=None)
+        yield lambda rows: progress.update(task, completed=rows)

@@ -1,0 +1,155 @@
+"""Cross-validation of candidates, and everything that a report says about out-of-fold expectations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from auto_insurance.risk.training import metrics
+from auto_insurance.risk.training.arrays import Floats, Rows
+from auto_insurance.risk.training.boosting import Trainer
+from auto_insurance.risk.training.calibrate import check_autocalibration
+from auto_insurance.risk.training.candidates import Candidate
+from auto_insurance.risk.training.folds import Folds
+from auto_insurance.risk.training.resample import bootstrap, weighted_gini, weighted_mean
+from auto_insurance.risk.training.table import TableData
+
+Told = Callable[[str, float], None]
+"""Hears what is being done and which share of it is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFold:
+    """Expectations of rows by models that were not fitted on them; NaN for rows of folds that were left out."""
+
+    grouping: str
+    folds: Folds
+    expected: Mapping[str, Floats]
+    """By candidate."""
+
+    @property
+    def rows(self) -> Rows:
+        """The rows that were predicted."""
+        return ~np.isnan(next(iter(self.expected.values())))
+
+
+def cross_validate(
+    trainer: Trainer,
+    candidates: Sequence[Candidate],
+    folds: Folds,
+    *,
+    grouping: str,
+    seed: int,
+    use: int | None = None,
+    told: Told = lambda what, done: None,
+) -> OutOfFold:
+    """Return each candidate's out-of-fold expectations; with ``use``, of the first so many folds alone."""
+    data = trainer.data
+    numbers = list(range(int(folds.max()) + 1))[:use]
+    expected = {candidate.name: np.full(len(data), np.nan) for candidate in candidates}
+    for place, fold in enumerate(numbers):
+        test = folds == fold
+        for candidate in candidates:
+            what = f"{grouping}: fold {place + 1} of {len(numbers)}, {candidate.name}"
+            told(what, 0.0)
+            model = candidate.fit(trainer, ~test, seed + 1000 * fold, lambda done, what=what: told(what, done))  # type: ignore[misc]
+            expected[candidate.name][test] = data.exposure[test] * np.exp(model.log_frequency(data.codes[test]))
+            told(what, 1.0)
+    return OutOfFold(grouping, folds, expected)
+
+
+def figures(data: TableData, found: OutOfFold, name: str, *, seed: int, rounds: int) -> dict[str, Any]:
+    """Return a candidate's out-of-fold figures; intervals are 95 % bootstrap over contracts (``rounds`` of them)."""
+    rows = found.rows
+    claims, expected, exposure = data.claims[rows], found.expected[name][rows], data.exposure[rows]
+    _, groups = np.unique(data.groups[rows], return_inverse=True)
+    frequency = expected / exposure
+    deviance = bootstrap(
+        weighted_mean(100.0 * metrics.unit_deviance(claims, expected)), groups, seed=seed, rounds=rounds
+    )
+    gini = bootstrap(weighted_gini(claims, frequency, exposure), groups, seed=seed, rounds=rounds)
+    told_apart = float(np.ptp(frequency)) > 1e-12 and name != "intercept"
+    auto = check_autocalibration(claims, expected, exposure, found.folds[rows])
+    return {
+        "deviance_x100": deviance.value,
+        "deviance_x100_interval": [deviance.low, deviance.high],
+        "gini": gini.value,
+        "gini_interval": [gini.low, gini.high],
+        "balance": metrics.balance(claims, expected),
+        "calibration_slope": metrics.calibration_slope(claims, expected) if told_apart else None,
+        "isotonic_gain_x100": auto.gain,
+        "rows": int(rows.sum()),
+        "fold_deviance_x100": [
+            100.0 * metrics.poisson_deviance(claims[part], expected[part])
+            for fold in np.unique(found.folds[rows])
+            if (part := found.folds[rows] == fold).any()
+        ],
+    }
+
+
+def segment_table(
+    data: TableData, expected: Floats, feature: int, rows: Rows, at_most: int = 12
+) -> list[dict[str, Any]]:
+    """Return actual against expected by the feature's bins, numeric ones put together to at most so many."""
+    column = data.columns[feature]
+    group = segments(np.asarray(column.exposure), at_most) if not column.levels else np.arange(column.bins)
+    codes = data.codes[rows, feature]
+    band = np.where(codes >= 0, group[codes], -1)
+    count = int(group.max()) + 1
+    sums = metrics.bands(band, data.claims[rows], expected[rows], data.exposure[rows], count)
+    found = []
+    for number in range(count):
+        bins = np.flatnonzero(group == number)
+        if sums.exposure[number] <= 0:
+            continue
+        found.append(
+            {
+                "segment": _name(column.centres, column.levels, bins),
+                "exposure": float(sums.exposure[number]),
+                "claims": float(sums.claims[number]),
+                "expected": float(sums.expected[number]),
+                "actual_to_expected": float(sums.ratio[number]),
+                "error": float(sums.error[number]),
+            }
+        )
+    return found
+
+
+def segments(share: Floats, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the number of each bin's segment: neighbours put together to about equal exposure."""
+    middle = np.cumsum(share) - share / 2.0
+    raw = np.minimum((count * middle / share.sum()).astype(np.int64), count - 1)
+    return np.unique(raw, return_inverse=True)[1].astype(np.int64)
+
+
+def _name(centres: Sequence[float], levels: Sequence[str], bins: np.ndarray[Any, Any]) -> str:
+    if levels:
+        return levels[int(bins[0])]
+    low, high = centres[int(bins[0])], centres[int(bins[-1])]
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
+def partial_dependence(
+    log_frequency: Callable[[Any], Floats], codes: Any, exposure: Floats, feature: int, bins: Sequence[int]
+) -> Floats:
+    """Return the mean frequency over the rows with the feature set to each of the bins.
+
+    Friedman, Annals of Statistics 29 (2001), 1189-1232.
+    """
+    changed = np.repeat(codes[None, :, :], len(bins), axis=0)
+    changed[:, :, feature] = np.asarray(bins)[:, None]
+    frequency = np.exp(log_frequency(changed.reshape(-1, codes.shape[1]))).reshape(len(bins), -1)
+    return np.asarray(frequency @ exposure / exposure.sum(), dtype=np.float64)
+
+
+def stability(first: Floats, second: Floats, exposure: Floats) -> dict[str, float]:
+    """Return how far two fits of one procedure differ: mean and 95th percentile of the absolute log ratio."""
+    gap = np.abs(np.log(first / second))
+    return {
+        "mean_abs_log_ratio": float(np.average(gap, weights=exposure)),
+        "p95_abs_log_ratio": float(np.quantile(gap, 0.95)),
+        "correlation_of_logs": float(np.corrcoef(np.log(first / exposure), np.log(second / exposure))[0, 1]),
+    }
