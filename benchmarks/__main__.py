@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import gc
+import signal
 import sys
 from importlib import import_module
+from types import FrameType
 
 from auto_insurance.infra.logging import configure_logging
+from benchmarks import ALL
 from benchmarks.options import ENGINES, FLEET, SIZES, Options
 
-ALL = ("store", "ingest", "end_to_end", "scaling", "growth", "range_query", "memory")
 REPORT = "report"
 
 
@@ -20,7 +22,7 @@ def parsed(arguments: list[str]) -> tuple[list[str], Options]:
     parser.add_argument("names", nargs="*", choices=[*ALL, REPORT, []], help=f"default: {' '.join(ALL)}")
     parser.add_argument("--runs", type=int, help="runs whose median counts (default 5, with --quick 1)")
     parser.add_argument("--quick", action="store_true", help="fewer events and one run: a look within a minute")
-    parser.add_argument("--profile", action="store_true", help="sample the worker in the last run (store, scaling)")
+    parser.add_argument("--profile", action="store_true", help="sample the worker in the last run (store)")
     parser.add_argument("--gzip", action="store_true", help="pack the uploads (ingest, end_to_end)")
     parser.add_argument("--engine", default=",".join(ENGINES), help="kafka, postgres or both by comma")
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)), help="events per upload, by comma (store)")
@@ -43,10 +45,15 @@ def parsed(arguments: list[str]) -> tuple[list[str], Options]:
     return said.names or [*ALL, REPORT], options
 
 
+def _end(number: int, _: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Run one after the other: each wants the machine for itself."""
     names, options = parsed(sys.argv[1:])
     configure_logging(json=False, level="ERROR")
+    signal.signal(signal.SIGTERM, _end)  # so that processes and folders go with us
     gc.disable()  # millions of prepared uploads without a cycle among them
     for name in names:
         import_module(f"benchmarks.{name}").main(options)

@@ -19,7 +19,7 @@ from benchmarks.results import Wrong
 LOOK_S = 0.05
 FIRST_COMMIT_S = 60.0
 STALL_S = 60.0
-LEAST_COMMITS, LEAST_S = 4, 0.4
+LEAST_COMMITS, LEAST_S = 3, 0.4
 _OFFSETS = "SELECT partition_no, next_offset FROM consumer_offsets WHERE group_name = $1 AND topic = $2"
 
 

@@ -56,7 +56,7 @@ class Span:
     @property
     def devices(self) -> int:
         """How many devices."""
-        return self.second.shape[0]
+        return len(self.second)
 
 
 class Fleet:

@@ -28,6 +28,8 @@ from benchmarks.provision import provision
 from benchmarks.results import Wrong
 
 SECRET = "benchmarks-need-a-secret-of-32-bytes-too"
+FLEET = "fleet"
+"""The database in which the fleet is registered and nothing else has happened."""
 GROUP = "telematics-consumers-v2"
 ROOT = Path(__file__).parents[1]
 READY_S, STOP_S = 60.0, 30.0
@@ -88,10 +90,15 @@ class Child:
 
 
 class Lab:
-    """A temporary folder with servers. Use as a context manager, outside of an event loop and on the main thread."""
+    """A temporary folder with servers. Use as a context manager, outside of an event loop and on the main thread.
 
-    def __init__(self, devices: int) -> None:
+    With ``server``, a running one, its migrated database ``template`` is the beginning; it goes on running afterwards.
+    """
+
+    def __init__(self, devices: int, server: EmbeddedPostgres | None = None, template: str = "migrated") -> None:
         self.devices = devices
+        self._server, self._template = server, template
+        self._fleet = f"fleet_{os.getpid()}_{id(self)}" if server else FLEET
         self._stack = ExitStack()
         self._made = 0
         self.children: list[Child] = []
@@ -101,13 +108,17 @@ class Lab:
         self.folder = Path(tempfile.mkdtemp(prefix="auto-insurance-bench-"))
         self._stack.callback(shutil.rmtree, self.folder, ignore_errors=True)
         self.folder.chmod(0o755)
-        self.postgres = Postgres(self.folder / "pg")
-        self._stack.callback(self.postgres.stop)
+        self.postgres = self._server or Postgres(self.folder / "pg")
         try:
-            self.postgres.start()
-            self.sql("CREATE DATABASE fleet")
-            migrate.upgrade(self.url("fleet"))
-            self.on("fleet", lambda conn: provision(conn, self.devices))
+            if self._server is None:
+                self._stack.callback(self.postgres.stop)
+                self.postgres.start()
+                self.sql(f"CREATE DATABASE {self._fleet}")
+                migrate.upgrade(self.url(self._fleet))
+            else:
+                self.sql(f"CREATE DATABASE {self._fleet} TEMPLATE {self._template} STRATEGY file_copy")
+                self._stack.callback(self.drop, self._fleet)
+            self.on(FLEET, lambda conn: provision(conn, self.devices))
         except BaseException:
             self._stack.close()
             raise
@@ -120,7 +131,7 @@ class Lab:
 
     def url(self, database: str) -> str:
         """Return the address of a database."""
-        return self.postgres.url(database)
+        return self.postgres.url(self._fleet if database == FLEET else database)
 
     def on(self, database: str, work: Callable[[asyncpg.Connection], Awaitable[T]]) -> T:
         """Run something on a connection of its own; blocks."""
@@ -142,10 +153,10 @@ class Lab:
         """Return one number."""
         return int(self.on(database, lambda conn: conn.fetchval(query, *values)) or 0)
 
-    def clone(self, template: str = "fleet") -> str:
-        """Return the name of a fresh copy of a database that nobody is connected to."""
+    def clone(self, template: str = "") -> str:
+        """Return the name of a fresh copy of a database that nobody is connected to, the fleet's at first."""
         self._made += 1
-        name = f"bench{self._made}"
+        name, template = f"bench{os.getpid()}_{self._made}", template or self._fleet
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY file_copy")
         return name
 
@@ -189,21 +200,19 @@ class Lab:
         """Return the same settings for a container of our own."""
         return load_settings(self.environment(engine, database), None, {})
 
-    def start(
-        self, name: str, engine: str, database: str, *arguments: str, profile: Path | None = None, **env: str
-    ) -> Child:
+    def start(self, name: str, engine: str, database: str, *arguments: str, profile: Path | None = None) -> Child:
         """Start a process of the product as the product does; with ``profile`` under our sampler."""
         own = {"HOST": "127.0.0.1", "PORT": str(free_port()), "METRICS_PORT": str(free_port())}
         argv = ["-m", "auto_insurance", name, *arguments]
         if profile is not None:
             argv = ["-m", "benchmarks.profiled", str(profile), name, *arguments]
-        child = Child(name, argv, self.environment(engine, database) | own | env, self.folder)
+        child = Child(name, argv, self.environment(engine, database) | own, self.folder)
         self.children.append(child)
         return child
 
-    def start_api(self, engine: str, database: str, **env: str) -> Child:
+    def start_api(self, engine: str, database: str) -> Child:
         """Start an API and wait until it takes traffic."""
-        api = self.start("api", engine, database, **env)
+        api = self.start("api", engine, database)
         wait_ready(api)
         return api
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import asyncpg
 
 from benchmarks import copyrows
-from benchmarks.lab import Lab
+from benchmarks.lab import FLEET, Lab
 from benchmarks.results import Limit, Wrong
 from benchmarks.uploads import Traffic
 
@@ -26,7 +26,7 @@ class CopyLimit:
 
     def __init__(self, lab: Lab, plan: Traffic) -> None:
         self._lab = lab
-        self._columns = lab.on("fleet", copyrows.layout)
+        self._columns = lab.on(FLEET, copyrows.layout)
         self._parts = list(copyrows.chunks(plan, self._columns, ROWS_EACH))
         self.rows = sum(rows for rows, _ in self._parts)
         self.key: list[float] = []

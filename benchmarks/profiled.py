@@ -1,7 +1,8 @@
 """``python -m benchmarks.profiled FILE COMMAND...``: run a command of the product under a sampler; stacks go to FILE.
 
-A thread looks at all other threads 200 times a second. What it sees is where the interpreter is, C code counts for the
-line that called it. For benchmarks only: the product itself has no such thread.
+A thread looks at the main thread 200 times a second from the moment on in which its event loop runs. What it sees is
+where the interpreter is; C code counts for the line that called it. Other threads are told of by their processor time.
+For benchmarks only: the product itself has no such thread.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from pathlib import Path
 from types import FrameType
 
 INTERVAL_S = 0.005
-WAITS = frozenset({"select", "poll", "epoll", "wait", "_wait_for_tstate_lock", "get", "run", "run_until_complete"})
-"""Functions whose being on top means that the thread sleeps."""
-_LIBRARY = ("/asyncio/", "/uvloop/", "threading.py", "/concurrent/")
+LOOP = ("asyncio/runners.py", "asyncio/base_events.py", "uvloop/__init__.py")
+"""Files whose frame on top means that the event loop itself runs: it waits for something."""
 
 
 class Sampler(threading.Thread):
@@ -28,51 +28,62 @@ class Sampler(threading.Thread):
         self.own: Counter[str] = Counter()
         self.under: Counter[str] = Counter()
         self.samples = self.waiting = 0
+        self.cpu_s: dict[str, float] = {}
         self.ended = threading.Event()
 
     def run(self) -> None:
         """Sample until told to end."""
-        me = threading.get_ident()
         main = threading.main_thread().ident
+        number = 0
         while not self.ended.wait(INTERVAL_S):
-            for ident, frame in sys._current_frames().items():
-                if ident != me:
-                    self._note(frame, main=ident == main)
+            frame = sys._current_frames().get(main or 0)
+            if frame is not None:
+                self._note(frame)
+            number += 1
+            if number % 100 == 0:
+                self._read_clocks()
 
-    def _note(self, frame: FrameType, *, main: bool) -> None:
-        asleep = _asleep(frame)
-        if main:
-            self.samples += 1
-            self.waiting += asleep
-        if asleep:
-            return
-        self.own[f"{_name(frame)}:{frame.f_lineno}"] += 1
-        seen = set()
+    def _note(self, frame: FrameType) -> None:
+        stack = []
         walk: FrameType | None = frame
         while walk is not None:
-            seen.add(_name(walk))
+            stack.append(walk)
             walk = walk.f_back
-        self.under.update(seen)
+        if not any(_in(one, LOOP) for one in stack):
+            return
+        self.samples += 1
+        if _in(frame, LOOP):
+            self.waiting += 1
+            return
+        self.own[f"{_name(frame)}:{frame.f_lineno}"] += 1
+        self.under.update({_name(one) for one in stack})
+
+    def _read_clocks(self) -> None:
+        """Note the processor time of each thread that Python knows."""
+        for thread in threading.enumerate():
+            if thread.ident is None or not hasattr(time, "pthread_getcpuclockid"):
+                continue
+            try:
+                self.cpu_s[thread.name] = time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
+            except OSError:
+                continue
 
     def write(self, file: Path) -> None:
         """Write what was seen."""
         self.ended.set()
         self.join()
-        file.write_text(
-            json.dumps(
-                {
-                    "samples": self.samples,
-                    "waiting": self.waiting,
-                    "own": self.own.most_common(60),
-                    "under": self.under.most_common(120),
-                }
-            )
-        )
+        found = {
+            "samples": self.samples,
+            "waiting": self.waiting,
+            "threads_cpu_s": {name: round(used, 2) for name, used in self.cpu_s.items()},
+            "own": self.own.most_common(60),
+            "under": self.under.most_common(120),
+        }
+        file.write_text(json.dumps(found))
 
 
-def _asleep(frame: FrameType) -> bool:
-    code = frame.f_code
-    return code.co_name in WAITS and any(part in code.co_filename for part in _LIBRARY)
+def _in(frame: FrameType, files: tuple[str, ...]) -> bool:
+    return frame.f_code.co_filename.endswith(files)
 
 
 def _name(frame: FrameType) -> str:
@@ -93,12 +104,10 @@ def main() -> None:
 
     sampler = Sampler()
     sampler.start()
-    started = time.monotonic()
     try:
         command()
     finally:
         sampler.write(file)
-        print(f"sampled for {time.monotonic() - started:.0f} s", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from benchmarks.drain import Drained, drain
 from benchmarks.lab import Lab
 from benchmarks.limits import CopyLimit
 from benchmarks.options import Options
-from benchmarks.results import Figure, Report, console
-from benchmarks.store import LIMIT_EVENTS, backlog, limit_traffic, profile_file, profile_text
+from benchmarks.results import Figure, Report
+from benchmarks.store import LIMIT_EVENTS, backlog, limit_traffic
 
 CONSUMERS = (1, 2, 3)
 SIZE = 60
@@ -24,19 +24,13 @@ def main(options: Options) -> None:
         template, book = backlog(lab, options, engine, SIZE)
         limit = CopyLimit(lab, limit_traffic(options, LIMIT_EVENTS // 2))
         runs: dict[int, list[Drained]] = {consumers: [] for consumers in CONSUMERS}
-        for number in range(min(options.runs, MOST_RUNS)):
+        for _ in range(min(options.runs, MOST_RUNS)):
             limit.measure()
             for consumers, found in runs.items():
-                last = options.profile and number == min(options.runs, MOST_RUNS) - 1
-                profile = profile_file(engine, SIZE, f"-{consumers}") if last else None
                 database = lab.clone(template)
                 within_s = options.seconds(WITHIN_S, QUICK_WITHIN_S)
-                found.append(
-                    drain(lab, engine, database, book, within_s=within_s, consumers=consumers, profile=profile)
-                )
+                found.append(drain(lab, engine, database, book, within_s=within_s, consumers=consumers))
                 lab.drop(database)
-                if profile is not None:
-                    console.print(profile_text(profile))
         for consumers, found in runs.items():
             report.add(_figure(engine, consumers, found, runs[1], limit))
     report.finish()

@@ -22,6 +22,7 @@ WITHIN_S, QUICK_WITHIN_S = 25.0, 12.0
 FLOOR = 10_000.0
 AIMS = {("kafka", 60): 80_000.0, ("kafka", 1): 30_000.0, ("postgres", 60): 30_000.0}
 AIM_RATIOS = {("kafka", 60): 0.6}
+_OUTSIDE = ("asyncio", "threading", "uvloop", "typer", "<frozen", ".11/", "/tmp", "entrypoints")
 
 
 def main(options: Options) -> None:
@@ -98,19 +99,20 @@ def _figure(engine: str, size: int, runs: list[Drained], limit: CopyLimit, book:
     )
 
 
-def profile_file(engine: str, size: int, mark: str = "") -> Path:
+def profile_file(engine: str, size: int) -> Path:
     """Return where the samples of a case go."""
     RESULTS.mkdir(exist_ok=True)
-    return RESULTS / f"profile-{engine}-{size}{mark}.json"
+    return RESULTS / f"profile-{engine}-{size}.json"
 
 
 def profile_text(file: Path, top: int = 25) -> str:
     """Return the samples as text: shares of the time in which the main thread did something or other."""
     found = json.loads(file.read_text())
     samples = max(1, found["samples"])
-    lines = [f"profile {file.name}: {samples} samples, waiting {found['waiting'] / samples:.0%}", "  own:"]
+    lines = [f"profile {file.name}: {samples} samples, waiting {found['waiting'] / samples:.0%}"]
+    lines += [f"  processor time of threads: {found['threads_cpu_s']}", "  own:"]
     lines += [f"  {count / samples:6.1%}  {name}" for name, count in found["own"][:top]]
     lines.append("  with all that it calls:")
-    ours = [item for item in found["under"] if not item[0].startswith(("asyncio", "threading", "uvloop"))]
+    ours = [item for item in found["under"] if not item[0].startswith(_OUTSIDE)]
     lines += [f"  {count / samples:6.1%}  {name}" for name, count in ours[:top]]
     return "\n".join(lines)
