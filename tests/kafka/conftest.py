@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 
+import asyncpg
 import pytest
 
 from auto_insurance.infra.bus.kafka import KafkaLog, KafkaLogOptions
+from auto_insurance.infra.embedded.postgres import EmbeddedPostgres
 from tests.conformance.conftest import effects_db as effects_db  # noqa: PLC0414 (a fixture)
 from tests.conformance.engines import floors_in
 from tests.support.installations import new_system as new_system  # noqa: PLC0414 (a fixture)
@@ -39,3 +42,16 @@ async def open_log(broker: KafkaBroker, database_url: str) -> AsyncIterator[Open
             return log
 
         yield opened
+
+
+@pytest.fixture
+async def second_database_url(postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
+    """Another fresh database, for tests that compare."""
+    name = f"second_{os.getpid()}"
+    conn = await asyncpg.connect(postgres_server.url())
+    await conn.execute(f"CREATE DATABASE {name} TEMPLATE migrated STRATEGY file_copy")
+    try:
+        yield postgres_server.url(name)
+    finally:
+        await conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        await conn.close()

@@ -26,7 +26,8 @@ from auto_insurance.pricing.schemas import Premium, PremiumKind
 from auto_insurance.risk.schemas import RiskScore, TripScore
 from auto_insurance.telematics.repository_imports import ImportRow
 from auto_insurance.telematics.schemas import Contact
-from auto_insurance.trips.repository import StateRow, TripRow
+from auto_insurance.trips.repository import Since, TripRow
+from auto_insurance.trips.repository_states import SHIFT, Mark, StateRow
 from auto_insurance.trips.schemas import TripFilter
 from tests.support.trips import Drive, kept
 
@@ -91,6 +92,7 @@ BY_NAME: Mapping[str, Any] = {
     "after": "DRV00100",
     "assignment_id": 42,
     "at": NOW,
+    "at_us": to_us(NOW),
     "batch": [Contact(DEVICE, to_us(NOW), 1, 0, to_us(NOW), 5)],
     "before": NOW - timedelta(days=108),
     "caught_up": {3: NOW, 4: NOW},
@@ -208,8 +210,10 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"filters": TripFilter(since=NOW - timedelta(days=30), device_id=DEVICE)},
         {"driver_ids": None, "filters": TripFilter(since=NOW - timedelta(days=3))},
     ),
-    "trips.repository.save_states": ({"rows": [_state()]},),
+    "trips.repository.trips_since": ({"wanted": [Since(DEVICE, to_us(NOW - 24 * HOUR), 0)]},),
     "trips.repository.upsert_trips": ({"rows": [_trip()]},),
+    "trips.repository_states.put_marks": ({"marks": [Mark(DEVICE, 1, b"")], "keep_us": 1},),
+    "trips.repository_states.save_states": ({"rows": [_state()], "older": SHIFT, "apart_us": 1},),
 }
 """Calls of one function: arguments that differ from those by name, or that have a default."""
 

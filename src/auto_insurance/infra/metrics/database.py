@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from time import perf_counter
-from typing import Any
-from weakref import WeakKeyDictionary
+from typing import Any, cast
+from weakref import WeakKeyDictionary, ref
 
 import structlog
 from sqlalchemy import Engine, event
 from sqlalchemy import exc as sa
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolProxiedConnection, QueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, PoolProxiedConnection, QueuePool
 
 from auto_insurance.infra.metrics import definitions as m
 from auto_insurance.infra.metrics.series import OTHER, QUERY_TYPES
@@ -29,7 +29,13 @@ _STARTED = "auto_insurance_query_started"
 
 
 class CountedPool(AsyncAdaptedQueuePool):
-    """The engine's pool; it counts how often no connection came free in time."""
+    """The engine's pool; it counts how often no connection came free in time, and tells of every change.
+
+    The pool's own events leave out connections that failed, were cut off or given up by a cancelled task; whatever
+    comes or goes passes the two methods below.
+    """
+
+    on_change: Callable[[], None] | None = None
 
     def connect(self) -> PoolProxiedConnection:
         try:
@@ -37,6 +43,27 @@ class CountedPool(AsyncAdaptedQueuePool):
         except sa.TimeoutError:
             m.DB_POOL_TIMEOUTS_TOTAL.inc()
             raise
+
+    def recreate(self) -> CountedPool:
+        made = cast("CountedPool", super().recreate())
+        made.on_change = self.on_change
+        return made
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        try:
+            return super()._do_get()
+        finally:
+            self._changed()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        try:
+            super()._do_return_conn(record)
+        finally:
+            self._changed()
+
+    def _changed(self) -> None:
+        if self.on_change is not None:
+            self.on_change()
 
 
 def instrument_engine(engine: AsyncEngine, tables: Iterable[str], *, slow_query_s: float = 0.5) -> None:
@@ -108,23 +135,25 @@ _pools: WeakKeyDictionary[Engine, tuple[int, int, int]] = WeakKeyDictionary()
 
 
 def track_pool(engine: AsyncEngine) -> None:
-    """Keep the gauges of connections (size, in use, overflow) up to date; several engines of a process add up."""
-    sync_engine = engine.sync_engine
+    """Keep the gauges of connections (size, in use, overflow) up to date; several engines of a process add up.
 
-    def update(returning: int) -> None:
-        pool = sync_engine.pool
-        if isinstance(pool, QueuePool):
-            # A returned connection is told of before it is back; with the pool full it will be closed, not kept.
-            closing = returning if pool.checkedin() >= pool.size() else 0
-            out = max(0, pool.checkedout() - returning)
-            _pools[sync_engine] = (pool.size(), out, max(0, pool.overflow() - closing))
+    Raises ``TypeError`` for an engine without a :class:`CountedPool`.
+    """
+    sync_engine = engine.sync_engine
+    first = sync_engine.pool
+    if not isinstance(first, CountedPool):
+        raise TypeError("the engine's pool must be a CountedPool")
+    known = ref(sync_engine)  # the pool must not keep its engine alive
+
+    def update() -> None:
+        living = known()
+        if living is not None and isinstance(pool := living.pool, QueuePool):
+            _pools[living] = (pool.size(), max(0, pool.checkedout()), max(0, pool.overflow()))
             _publish()
 
-    for name in ("checkout", "connect"):
-        event.listen(sync_engine.pool, name, lambda *_: update(0))
-    event.listen(sync_engine.pool, "checkin", lambda *_: update(1))
+    first.on_change = update
     event.listen(sync_engine, "engine_disposed", _forget)
-    update(0)
+    update()
 
 
 def _forget(engine: Engine) -> None:

@@ -27,7 +27,15 @@ RECORD_STATUSES = ("ok", "duplicate", "dead")
 INGEST_SOURCES = ("http", "import", "log")
 INGEST_STATUSES = ("accepted", "rejected")
 MODEL_TYPES = ("scorecard", "glm", "gbm", "gam")
-DEAD_LETTER_REASONS = ("malformed", "invalid", "unknown_device", "no_driver_assigned", "handler_error")
+DEAD_LETTER_REASONS = (
+    "malformed",
+    "invalid",
+    "unknown_device",
+    "no_driver_assigned",
+    "month_archived",
+    "handler_error",
+    "unknown_topic",
+)
 
 _TEMPLATE_PARAMETER = re.compile(r"\{([^}:]+):[^}]*\}")
 
