@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,16 +27,17 @@ class Verdicts:
     end: int
     refused: dict[int, list[Reason]]
     """Place in the upload -> why it is refused. Whoever refuses for further reasons adds them here."""
+    devices: list[str] = field(init=False)
+    """The devices that the events name, in order of their codes."""
 
-    @property
-    def devices(self) -> list[str]:
-        """The devices that the events name, in order of their codes."""
-        codes = self.judged.columns.device[self.start : self.end]
-        names = self.judged.columns.devices
-        first = codes[0] if len(codes) else -1
-        if len(codes) and bool((codes == first).all()):  # nearly always
-            return [names[first]]
-        return [names[code] for code in np.unique(codes).tolist()]
+    def __post_init__(self) -> None:
+        codes, names = self.judged.columns.device[self.start : self.end], self.judged.columns.devices
+        if len(names) == 1 and self.end > self.start:
+            self.devices = names
+        elif len(codes) and codes.min() == codes.max():  # nearly always
+            self.devices = [names[codes[0]]]
+        else:
+            self.devices = [names[code] for code in np.unique(codes).tolist()]
 
     @property
     def t_us(self) -> Ints:

@@ -108,10 +108,12 @@ class RightsChecker:
 def claims_of(verdicts: Verdicts) -> dict[Claim, Sequence[int]]:
     """Return the distinct claims of the events that are not refused yet, and their places."""
     named, devices = verdicts.named, verdicts.devices
-    places = [place for place in range(len(named)) if place not in verdicts.refused]
+    places: Sequence[int] = range(len(named))
+    if verdicts.refused:
+        places = [place for place in places if place not in verdicts.refused]
     if not places:
         return {}
-    if len(devices) == 1 and len(set(named)) == 1:  # nearly always
+    if len(devices) == 1 and named.count(named[0]) == len(named):  # nearly always
         return {Claim(devices[0], named[0]): places}
     claims: dict[Claim, list[int]] = {}
     columns = verdicts.judged.columns

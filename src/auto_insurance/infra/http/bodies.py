@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auto_insurance.infra.http.errors import HttpProblem
@@ -49,10 +48,9 @@ class BodyMiddleware:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
         limit = self._limits.of(scope["path"])
-        encoding = headers.get("content-encoding", "identity").strip().lower()
-        refusal = _refusal(headers.get("content-length", ""), encoding, limit)
+        length, encoding = _declared(scope)
+        refusal = _refusal(length, encoding, limit)
         if refusal is not None:
             await self._app(scope, _Refused(refusal), send)
             return
@@ -110,6 +108,17 @@ class _Refused:
 
     async def __call__(self) -> Message:
         raise self._refusal
+
+
+def _declared(scope: Scope) -> tuple[str, str]:
+    """Return the declared length and encoding, as far as they are declared."""
+    length, encoding = b"", b"identity"
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            length = value
+        elif name == b"content-encoding":
+            encoding = value
+    return length.decode("latin-1"), encoding.decode("latin-1").strip().lower()
 
 
 def _refusal(content_length: str, encoding: str, limit: int) -> HttpProblem | None:

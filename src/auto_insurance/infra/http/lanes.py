@@ -82,8 +82,8 @@ class Lane:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
-    """Stands for the route in the scope, where logs and metrics look for its template."""
+class LaneRoute:
+    """Stands for the route where logs and metrics look for its template. Successes are logged at debug."""
 
     path_format: str
 
@@ -93,7 +93,7 @@ class LaneMiddleware:
 
     def __init__(self, app: ASGIApp, lanes: Mapping[tuple[str, str], Lane]) -> None:
         self._app = app
-        self._lanes = {key: (lane, _Taken(key[1])) for key, lane in lanes.items()}
+        self._lanes = {key: (lane, LaneRoute(key[1])) for key, lane in lanes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         found = self._lanes.get((scope["method"], scope["path"])) if scope["type"] == "http" else None

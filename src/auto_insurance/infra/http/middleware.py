@@ -6,11 +6,11 @@ import re
 from time import perf_counter
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auto_insurance.infra import metrics
 from auto_insurance.infra.http.errors import unexpected_response
+from auto_insurance.infra.http.lanes import LaneRoute
 from auto_insurance.infra.http.routes import route_template
 from auto_insurance.infra.metrics.series import UNMATCHED
 from auto_insurance.kernel import ids
@@ -18,6 +18,7 @@ from auto_insurance.kernel import ids
 log = structlog.get_logger(__name__)
 
 REQUEST_ID = "X-Request-ID"
+_REQUEST_ID = b"x-request-id"
 _VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = frozenset({"/live", "/ready", "/health", "/metrics"})
 CLIENT_CLOSED = 499
@@ -43,7 +44,8 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                headers = [item for item in message.get("headers", ()) if item[0].lower() != _REQUEST_ID]
+                message["headers"] = [*headers, (_REQUEST_ID, request_id.encode())]
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
@@ -60,8 +62,11 @@ class RequestMiddleware:
 
 
 def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get(REQUEST_ID, "")
-    return given if _VALID_ID.fullmatch(given) else str(ids.new_uuid())
+    for name, value in scope["headers"]:
+        if name == _REQUEST_ID:
+            given: str = value.decode("latin-1")
+            return given if _VALID_ID.fullmatch(given) else str(ids.new_uuid())
+    return str(ids.new_uuid())
 
 
 def _account(scope: Scope, status: int, taken_s: float) -> None:
@@ -69,8 +74,18 @@ def _account(scope: Scope, status: int, taken_s: float) -> None:
     method = metrics.method_label(scope["method"])
     metrics.HTTP_REQUESTS_TOTAL.labels(method, template, str(status)).inc()
     metrics.HTTP_REQUEST_DURATION_SECONDS.labels(method, template, str(status)).observe(taken_s)
-    write = log.debug if template in _QUIET else log.info
+    quiet = template in _QUIET or (status < 400 and isinstance(scope.get("route"), LaneRoute))
+    write = log.debug if quiet else log.info
     write("http_request", method=method, route=template, status=status, duration_ms=round(taken_s * 1000, 2))
+
+
+_SAFE = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+)
+_SAFE_PRIVATE = (*_SAFE, (b"cache-control", b"no-store"))
 
 
 class SecurityHeadersMiddleware:
@@ -85,15 +100,14 @@ class SecurityHeadersMiddleware:
             await self._app(scope, receive, send)
             return
 
+        private = scope["path"].startswith(self._private_prefix)
+
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.setdefault("X-Content-Type-Options", "nosniff")
-                headers.setdefault("X-Frame-Options", "DENY")
-                headers.setdefault("Content-Security-Policy", "frame-ancestors 'none'")
-                headers.setdefault("Referrer-Policy", "no-referrer")
-                if scope["path"].startswith(self._private_prefix):
-                    headers.setdefault("Cache-Control", "no-store")
+                headers = list(message.get("headers", ()))
+                there = {name.lower() for name, _ in headers}
+                wanted = _SAFE_PRIVATE if private else _SAFE
+                message["headers"] = headers + [item for item in wanted if item[0] not in there]
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
