@@ -260,6 +260,8 @@ async def _compare(care: Maintenance, plan: _Plan) -> int:
     summed = f"SELECT count(*) AS rows, sum(('x' || substr({md5}, 1, 16))::bit(64)::bigint) AS checksum"
     query = f'SELECT a.rows, b.rows, a.checksum, b.checksum FROM ({summed} FROM "{plan.table}") AS a,'  # noqa: S608
     async with care.database.read() as uow:
+        # One moment for the plan, too: a partition that a writer makes in between would be missing from it.
+        await uow.conn.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         old, new, mine, theirs = (await uow.conn.execute(text(f'{query} ({summed} FROM "{plan.new}") AS b'))).one()
     if (old, mine) != (new, theirs):
         raise NotConvertible(f"{plan.table} has {old} rows, its copy {new} or others. Nothing was exchanged.")
