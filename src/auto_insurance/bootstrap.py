@@ -48,6 +48,7 @@ from auto_insurance.pricing import handlers as pricing_handlers
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.book import BookScoring
+from auto_insurance.risk.registry import ModelRegistry
 from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskOptions, RiskService
 from auto_insurance.telematics.archive import Archiver
@@ -219,7 +220,8 @@ def _compose(container: Container) -> None:
     contacts = ContactBook(database)
     archive = ArchiveWatch(database, telematics.policy.archived)
     trips = TripService()
-    risk = RiskService(trips, drivers, options=RiskOptions(window_days=settings.ml.window_days))
+    models = ModelRegistry()
+    risk = RiskService(trips, drivers, models, RiskOptions(window_days=settings.ml.window_days))
     pricing = PricingService(drivers)
     for service in (
         passwords,
@@ -248,6 +250,7 @@ def _compose(container: Container) -> None:
         ImportService(drivers),
         ImportRunner(database, container.log, telematics.policy, archive=archive),
         trips,
+        models,
         risk,
         RiskReports(risk, drivers),
         BookScoring(database, trips, drivers, risk),
@@ -315,6 +318,7 @@ def body_limits(settings: Settings) -> BodyLimits:
         {
             f"{prefix}/telematics/events/batch": server.max_batch_bytes,
             f"{prefix}/telematics/import": server.max_import_bytes,
+            f"{prefix}/risk/models": server.max_import_bytes,
         },
         in_flight=server.max_bytes_in_flight,
     )

@@ -27,6 +27,7 @@ from auto_insurance.kernel import clock, events, ids
 from auto_insurance.kernel.events import Envelope, new_event
 from auto_insurance.kernel.outcome import Outcome
 from auto_insurance.pricing.service import PricingService
+from auto_insurance.risk.registry import ModelRegistry
 from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskService
 from auto_insurance.trips.models import trips
@@ -52,6 +53,7 @@ class World:
         app: FastAPI = create_app(AppOptions(), [router])
         services: dict[type, object] = {
             RiskService: self.risk,
+            ModelRegistry: self.risk.models,
             RiskReports: RiskReports(self.risk, self.drivers),
             PricingService: self.pricing,
         }

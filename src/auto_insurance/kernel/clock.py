@@ -60,13 +60,13 @@ def use_clock(clock: Clock) -> Iterator[Clock]:
 
 def to_us(at: datetime) -> int:
     """Return microseconds since the Unix epoch of a timezone-aware instant (exact)."""
-    delta = at - _EPOCH
+    delta = at - EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
 def from_us(us: int) -> datetime:
     """Return the UTC instant that lies ``us`` microseconds after the Unix epoch (exact)."""
-    return _EPOCH + timedelta(microseconds=us)
+    return EPOCH + timedelta(microseconds=us)
 
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

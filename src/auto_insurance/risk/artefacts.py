@@ -13,7 +13,7 @@ import msgspec
 from auto_insurance.risk.errors import InvalidArtefact
 from auto_insurance.risk.exposure import ExposureCurve
 from auto_insurance.risk.features import BEHAVIOUR, FEATURES_VERSION
-from auto_insurance.risk.model import ModelInfo
+from auto_insurance.risk.model import ModelInfo, RiskModel
 from auto_insurance.risk.reference import Population, Spread, Summary
 from auto_insurance.risk.scale import ReferenceScale
 from auto_insurance.risk.scorecard import Factor, PoissonScorecard
@@ -82,10 +82,23 @@ class ReferencePart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class ScoringModel:
     """A model with all that is needed to score with it."""
 
-    model: PoissonScorecard
+    model: RiskModel
     scale: ReferenceScale
     exposure: ExposureCurve
     half_credibility_miles: float
+
+
+def shipped() -> tuple[str, ...]:
+    """Return the versions of the models that come with the program."""
+    return (DEFAULT_MODEL,)
+
+
+def shipped_card(name: str) -> str:
+    """Return the model card of a shipped model, Markdown. Raises ``InvalidArtefact``."""
+    try:
+        return resources.files("auto_insurance.risk").joinpath("data", f"{name}.md").read_text(encoding="utf-8")
+    except OSError as error:
+        raise InvalidArtefact(f"{name}.md: {error}") from error
 
 
 def load(name: str = DEFAULT_MODEL) -> ScoringModel:

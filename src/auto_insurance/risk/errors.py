@@ -27,3 +27,37 @@ class RunUnderWay(AppError):
 
     def __init__(self) -> None:
         super().__init__("Another process is scoring the book; wait for it, or look at its log.")
+
+
+class ModelNotFound(AppError):
+    """No such model."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "risk_model_not_found"
+
+    def __init__(self, version: str, because: str | None = None) -> None:
+        super().__init__(f"Risk model {version} {because}." if because else f"There is no risk model {version}.")
+
+
+class ModelVersionTaken(AppError):
+    """A model is never overwritten."""
+
+    kind = ErrorKind.CONFLICT
+    code = "risk_model_version_taken"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"There is a risk model {version} already; a changed model needs a version of its own.")
+
+
+class ModelStatusConflict(AppError):
+    """A model cannot become what was asked for."""
+
+    kind = ErrorKind.CONFLICT
+    code = "risk_model_status_conflict"
+
+
+class UnusableModel(AppError):
+    """An uploaded model could not score."""
+
+    kind = ErrorKind.INVALID
+    code = "unusable_risk_model"

@@ -70,6 +70,11 @@ class RiskModel(Protocol):
         """Mean of the reference portfolio in claims per million miles."""
         ...
 
+    @property
+    def base_frequency(self) -> float:
+        """Claims per million miles to which contributions are relative."""
+        ...
+
     def predict(self, rows: Sequence[FeatureValues]) -> list[Prediction]:
         """Return one prediction per row, in order. Raises ``InvalidFeatures`` for values that cannot be."""
         ...

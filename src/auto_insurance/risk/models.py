@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import CheckConstraint, Column, DateTime, Float, Index, Integer, Table, Text, Uuid, text
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    Uuid,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 from auto_insurance.infra.db.metadata import metadata
@@ -52,7 +65,6 @@ trip_scores = Table(
     Column("scored_at", DateTime(timezone=True), nullable=False),
     CheckConstraint("trip_score BETWEEN 0 AND 100", name="trip_score"),
     CheckConstraint("risk_level IN ('low', 'medium', 'high')", name="risk_level"),
-    Index("ix_trip_scores_driver_id", "driver_id"),
 )
 """The score of each trip as it is now; ``revision`` is the trip's that was scored. Withdrawn trips have none."""
 
@@ -71,3 +83,55 @@ risk_runs = Table(
 )
 """Runs that score everybody, in the order of driver ids: all up to ``last_driver_id`` are done. ``told``: scores that
 moved enough to be told of."""
+
+risk_models = Table(
+    "risk_models",
+    metadata,
+    Column("version", Text, primary_key=True),
+    Column("kind", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("shipped", Boolean, nullable=False),
+    Column("simulated", Boolean, nullable=False),
+    Column("trained_on", Text, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("artefact", LargeBinary),
+    Column("metrics", JSONB, nullable=False),
+    Column("card", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("created_by", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    CheckConstraint("status IN ('candidate', 'shadow', 'champion', 'retired')", name="status"),
+    CheckConstraint("shipped OR artefact IS NOT NULL", name="artefact"),
+    Index("ix_risk_models_one_champion", "status", unique=True, postgresql_where=text("status = 'champion'")),
+    Index("ix_risk_models_one_shadow", "status", unique=True, postgresql_where=text("status = 'shadow'")),
+)
+"""Models that may score. Without a champion the one that ships as the default is in use. ``artefact`` is the uploaded
+zip; a shipped model's files come with the program."""
+
+risk_model_changes = Table(
+    "risk_model_changes",
+    metadata,
+    Column("change_id", Uuid, primary_key=True),
+    Column("version", Text, nullable=False),
+    Column("from_status", Text),
+    Column("to_status", Text, nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("note", Text),
+    Index("ix_risk_model_changes_changed_at", "changed_at"),
+)
+"""Who made which model what, and when. Never changed."""
+
+shadow_scores = Table(
+    "risk_shadow_scores",
+    metadata,
+    Column("driver_id", Text, primary_key=True),
+    Column("challenger_version", Text, primary_key=True),
+    Column("champion_version", Text, nullable=False),
+    Column("calculated_at", DateTime(timezone=True), nullable=False),
+    Column("champion_score", Float(53), nullable=False),
+    Column("challenger_score", Float(53), nullable=False),
+    Column("champion_frequency", Float(53), nullable=False),
+    Column("challenger_frequency", Float(53), nullable=False),
+)
+"""What a challenger makes of live drivers beside the champion: the newest of each; nobody is priced by it."""

@@ -63,8 +63,8 @@ async def begin(uow: UnitOfWork, model_version: str, reason: str) -> BookRun:
 
 
 async def hold(uow: UnitOfWork, run_id: UUID) -> BookRun | None:
-    """Return a run and keep others off it until the transaction ends; None if somebody else holds it."""
-    query = select(risk_runs).where(risk_runs.c.run_id == run_id).with_for_update(skip_locked=True)
+    """Return a run as it is now, and keep others off it until the transaction ends; waits for one who has it."""
+    query = select(risk_runs).where(risk_runs.c.run_id == run_id).with_for_update()
     row = (await uow.conn.execute(query)).mappings().first()
     return _run(row) if row is not None else None
 

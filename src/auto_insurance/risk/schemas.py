@@ -21,6 +21,15 @@ class RiskCategory(StrEnum):
     VERY_HIGH = "very_high"
 
 
+class ModelStatus(StrEnum):
+    """What a registered model is for."""
+
+    CANDIDATE = "candidate"
+    SHADOW = "shadow"
+    CHAMPION = "champion"
+    RETIRED = "retired"
+
+
 class ScoreBasis(StrEnum):
     """What driving a score rests on."""
 

@@ -19,8 +19,10 @@ from auto_insurance.kernel.events import new_event
 from auto_insurance.risk import repository
 from auto_insurance.risk.artefacts import ScoringModel
 from auto_insurance.risk.model import ModelInfo
+from auto_insurance.risk.registry import ModelRegistry
 from auto_insurance.risk.schemas import RiskScore, ScoreBasis, TripScore
-from auto_insurance.risk.scoring import Driving, load_model, score_all, score_trip
+from auto_insurance.risk.scoring import Driving, score_all, score_trip
+from auto_insurance.risk.shadow import shadow
 from auto_insurance.trips.schemas import TripFacts, TripSums, TripTotals
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -61,23 +63,28 @@ class RiskService:
         self,
         trips: TripReader,
         drivers: DriverReader,
-        loaded: ScoringModel | None = None,
+        models: ModelRegistry | None = None,
         options: RiskOptions | None = None,
     ) -> None:
         self._trips = trips
         self._drivers = drivers
-        self._loaded = loaded or load_model()
+        self._models = models or ModelRegistry()
         self._options = options or RiskOptions()
 
     @property
     def model(self) -> ModelInfo:
         """The model in use."""
-        return self._loaded.model.info
+        return self.loaded.model.info
 
     @property
     def loaded(self) -> ScoringModel:
         """The model in use with all that is needed to score with it."""
-        return self._loaded
+        return self._models.champion
+
+    @property
+    def models(self) -> ModelRegistry:
+        """Which model is in use, and why."""
+        return self._models
 
     @property
     def window_days(self) -> int:
@@ -87,11 +94,11 @@ class RiskService:
     @property
     def base_frequency(self) -> float:
         """Claims per million miles of a driver with typical values, to which contributions are relative."""
-        return self._loaded.model.base_frequency
+        return self.loaded.model.base_frequency
 
     def typical(self, feature: str) -> float | None:
         """Return the reference mean of a scored feature, None for one that is not scored."""
-        return self._loaded.model.typical(feature)
+        return self.loaded.model.typical(feature)
 
     async def score_driver(self, uow: UnitOfWork, driver_id: str, reason: str) -> RiskScore:
         """Score a driver now, store the score, tell of it. Without trips it is the portfolio's mean."""
@@ -99,8 +106,12 @@ class RiskService:
 
     async def score_drivers(self, uow: UnitOfWork, driver_ids: Sequence[str], reason: str) -> list[RiskScore]:
         """Score several drivers with one call of the model; scores in the order of ``driver_ids``."""
-        scores = score_all(self._loaded, await self._driving(uow, driver_ids), reason)
+        await self._models.refresh(uow)
+        driving = await self._driving(uow, driver_ids)
+        scores = score_all(self.loaded, driving, reason)
         await repository.add_scores(uow, scores)
+        if self._models.challenger is not None:
+            await shadow(uow, scores, score_all(self._models.challenger, driving, reason))
         for score in scores:
             uow.publish(
                 topics.RISK_SCORES,
@@ -110,7 +121,7 @@ class RiskService:
 
     async def preview(self, uow: UnitOfWork, driver_ids: Sequence[str], reason: str, days: int) -> list[RiskScore]:
         """Score several drivers by their last ``days`` of driving; nothing is stored."""
-        return score_all(self._loaded, await self._driving(uow, driver_ids, days), reason)
+        return score_all(self.loaded, await self._driving(uow, driver_ids, days), reason)
 
     async def latest(self, uow: UnitOfWork, driver_id: str) -> RiskScore | None:
         """Return the driver's newest score, None before the first."""
@@ -140,7 +151,8 @@ class RiskService:
         if trip is None or trip.status != "completed":
             await repository.remove_trip_score(uow, trip_id)
             return None
-        score = score_trip(self._loaded, trip)
+        await self._models.refresh(uow)
+        score = score_trip(self.loaded, trip)
         await repository.put_trip_score(uow, score)
         return score
 
@@ -161,7 +173,7 @@ class RiskService:
         [driving] = await self._driving(uow, [driver_id])
         if not driving.window_from <= trip.start_time < driving.window_to:
             return None
-        now, without = score_all(self._loaded, [driving, _without(driving, trip)], "what_if")
+        now, without = score_all(self.loaded, [driving, _without(driving, trip)], "what_if")
         return now, without
 
     def expected_claims_per_year(self, score: RiskScore) -> float | None:
@@ -170,7 +182,7 @@ class RiskService:
         if days < MIN_OBSERVED_DAYS:
             return None
         yearly = score.exposure_miles * DAYS_PER_YEAR / days
-        return self._loaded.exposure.claims_per_year(score.expected_claims_per_million_miles, yearly)
+        return self.loaded.exposure.claims_per_year(score.expected_claims_per_million_miles, yearly)
 
     async def _driving(self, uow: UnitOfWork, driver_ids: Sequence[str], days: int | None = None) -> list[Driving]:
         """Return each driver's window: up to now, or up to the last trip where there is no newer one."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from auto_insurance.infra.db.uow import UnitOfWork
-from auto_insurance.trips import book, reads
+from auto_insurance.trips import reads, repository_book
 from auto_insurance.trips.schemas import BookTotals, TripEvent, TripFacts, TripFilter, TripTotals
 
 
@@ -25,7 +25,7 @@ class TripService:
         self, uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime
     ) -> BookTotals:
         """Return the same sums as columns, for those drivers that have trips: for whole books."""
-        return await book.totals_of_book(uow, driver_ids, since, until)
+        return await repository_book.totals_of_book(uow, driver_ids, since, until)
 
     async def get(self, uow: UnitOfWork, trip_id: UUID) -> TripFacts | None:
         """Return one trip, whatever its status; None if there is none."""

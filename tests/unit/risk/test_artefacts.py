@@ -10,6 +10,7 @@ from auto_insurance.risk import artefacts
 from auto_insurance.risk.artefacts import Card, check_card, load, read_card, read_population, reference_toml
 from auto_insurance.risk.errors import InvalidArtefact
 from auto_insurance.risk.reference import draw, summarise
+from auto_insurance.risk.scorecard import PoissonScorecard
 
 
 def test_the_shipped_reference_is_what_its_recipe_gives() -> None:
@@ -24,6 +25,7 @@ def test_the_shipped_reference_is_what_its_recipe_gives() -> None:
 
 def test_the_reference_population_is_plausible_and_balanced() -> None:
     loaded, population = load(), read_population("population-1")
+    assert isinstance(loaded.model, PoissonScorecard)
     typical = {factor.feature: factor.reference for factor in loaded.model.factors}
     drivers = draw(population, typical)
     assert drivers == draw(population, typical)

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from auto_insurance.risk.artefacts import load
 from auto_insurance.risk.errors import InvalidFeatures
 from auto_insurance.risk.features import BEHAVIOUR, Harm, extract
-from auto_insurance.risk.scorecard import check_features
+from auto_insurance.risk.scorecard import PoissonScorecard, check_features
 from auto_insurance.trips.schemas import TripSums
 
 LOADED = load()
+assert isinstance(LOADED.model, PoissonScorecard)
 MODEL = LOADED.model
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from auto_insurance.infra.config.groups import Environment
 from auto_insurance.infra.config.rules import broken_rules
 from auto_insurance.infra.config.sources import Problem, Resolved, resolve
-from auto_insurance.infra.config.tree import BY_ENV, BY_PATH, LEAVES, Environment, Leaf, Settings
+from auto_insurance.infra.config.tree import BY_ENV, BY_PATH, LEAVES, Leaf, Settings
 
 MASK = "********"
 

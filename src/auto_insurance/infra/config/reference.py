@@ -6,8 +6,9 @@ from enum import Enum
 from itertools import groupby
 from typing import Literal, get_args, get_origin
 
+from auto_insurance.infra.config.groups import PREFIX
 from auto_insurance.infra.config.overview import shown
-from auto_insurance.infra.config.tree import LEAVES, PREFIX, Leaf
+from auto_insurance.infra.config.tree import LEAVES, Leaf
 
 
 def render_markdown() -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from auto_insurance.infra.config.groups import DEVELOPMENT_JWT_SECRET, Environment
 from auto_insurance.infra.config.sources import Problem
-from auto_insurance.infra.config.tree import DEVELOPMENT_JWT_SECRET, Environment, Settings
+from auto_insurance.infra.config.tree import Settings
 
 MIN_SECRET_BYTES = 32
 LEAST_RETENTION = 4

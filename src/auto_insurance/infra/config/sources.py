@@ -11,7 +11,8 @@ from typing import Any
 
 from pydantic_settings.sources.providers.dotenv import read_env_file
 
-from auto_insurance.infra.config.tree import BY_ENV, LEAVES, PREFIX, Environment, Leaf
+from auto_insurance.infra.config.groups import PREFIX, Environment
+from auto_insurance.infra.config.tree import BY_ENV, LEAVES, Leaf
 
 MAX_SECRET_BYTES = 64 * 1024
 _FILE = "_FILE"

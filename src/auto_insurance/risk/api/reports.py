@@ -39,7 +39,9 @@ async def batch_calculate(uow: Tx, reports: Reports, admin: AdminUser, request: 
 
 
 @router.post(
-    "/{driver_id}/recalculate-risk", summary="Calculate a driver's score now", responses=problems(401, 403, 404, 503)
+    "/{driver_id}/recalculate-risk",
+    summary="Calculate a driver's score now",
+    responses=problems(401, 403, 404, 422, 503),
 )
 async def recalculate(uow: Tx, risk: Risk, driver_id: AccessibleDriver, admin: AdminUser) -> RiskScoreOut:
     """Calculate a new score from all trips so far and keep it."""

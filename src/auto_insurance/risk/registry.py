@@ -1,0 +1,245 @@
+"""Which model scores: candidates, a challenger in the shadow, one champion, and the way back.
+
+Every process holds the champion in memory and looks every few seconds whether it is still the one. A model that can't
+be loaded is refused with the reason, and the one before keeps scoring.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+
+import structlog
+
+from auto_insurance.infra import metrics
+from auto_insurance.infra.db.locks import lock
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import clock
+from auto_insurance.risk import artefacts, repository_models
+from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.errors import (
+    InvalidArtefact,
+    ModelNotFound,
+    ModelStatusConflict,
+    ModelVersionTaken,
+    UnusableModel,
+)
+from auto_insurance.risk.packages import read_package
+from auto_insurance.risk.repository_models import ModelChange, ModelRow
+from auto_insurance.risk.schemas import ModelStatus
+from auto_insurance.risk.scoring import load_model
+from auto_insurance.risk.shadow import Comparison, compare
+
+log = structlog.get_logger(__name__)
+ACTIVE = (ModelStatus.CHAMPION.value, ModelStatus.SHADOW.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryOptions:
+    """``look_every_s``: how old what a process knows of the champion may be."""
+
+    look_every_s: float = 5.0
+    default: str = artefacts.DEFAULT_MODEL
+
+
+class ModelRegistry:
+    """The models in use by this process, and the use cases that change which they are."""
+
+    def __init__(self, options: RegistryOptions | None = None) -> None:
+        self._options = options or RegistryOptions()
+        self._default = load_model(self._options.default)
+        self._champion = self._default
+        self._challenger: ScoringModel | None = None
+        self._refused: set[str] = set()
+        self._looked_at = float("-inf")
+
+    @property
+    def champion(self) -> ScoringModel:
+        """The model that scores."""
+        return self._champion
+
+    @property
+    def challenger(self) -> ScoringModel | None:
+        """The model that scores in the shadow, if there is one."""
+        return self._challenger
+
+    async def refresh(self, uow: UnitOfWork) -> None:
+        """Look whether champion and challenger are still the ones, unless that was done just now."""
+        now = time.monotonic()
+        if now - self._looked_at < self._options.look_every_s:
+            return
+        active = await repository_models.statuses(uow, ACTIVE)
+        self._looked_at = now
+        champion = active.get(ModelStatus.CHAMPION, self._options.default)
+        if champion != self._champion.model.info.version:
+            loaded = await self._load(uow, champion)
+            if loaded is not None:
+                self._champion = loaded
+                log.info("risk_champion_changed", version=champion)
+        shadow = active.get(ModelStatus.SHADOW)
+        if shadow is None:
+            self._challenger = None
+        elif self._challenger is None or shadow != self._challenger.model.info.version:
+            self._challenger = await self._load(uow, shadow)
+
+    def forget(self) -> None:
+        """Look again at the next chance: somebody changed a model."""
+        self._looked_at = float("-inf")
+
+    # --- use cases ---
+
+    async def list_models(self, uow: UnitOfWork) -> list[ModelRow]:
+        """Return all models that may score, those that ship with the program among them."""
+        rows = await repository_models.models(uow)
+        known = {row.version for row in rows}
+        champion = any(row.status == ModelStatus.CHAMPION for row in rows)
+        shipped = [self._shipped(version, champion) for version in artefacts.shipped() if version not in known]
+        return [*rows, *shipped]
+
+    async def get(self, uow: UnitOfWork, version: str) -> ModelRow:
+        """Return one model. Raises ``ModelNotFound``."""
+        found = next((row for row in await self.list_models(uow) if row.version == version), None)
+        if found is None:
+            raise ModelNotFound(version)
+        return found
+
+    async def comparison(self, uow: UnitOfWork, version: str) -> Comparison:
+        """Compare a challenger with the champion over the drivers that both scored. Raises ``ModelNotFound``."""
+        await self.get(uow, version)
+        await self.refresh(uow)
+        champion = self._champion.model.info.version
+        return compare(champion, version, await repository_models.shadows(uow, version, champion))
+
+    async def card(self, uow: UnitOfWork, version: str) -> str:
+        """Return a model's card, Markdown. Raises ``ModelNotFound``, also for one without a card."""
+        row = await self.get(uow, version)
+        card = artefacts.shipped_card(version) if row.shipped else row.card
+        if not card:
+            raise ModelNotFound(version, "has no card")
+        return card
+
+    async def changes(self, uow: UnitOfWork) -> list[ModelChange]:
+        """Return who changed what, newest first, at most 100."""
+        return await repository_models.changes(uow)
+
+    async def add(self, uow: UnitOfWork, version: str, package: bytes, by: str) -> ModelRow:
+        """Register an uploaded model as a candidate.
+
+        Raises ``UnusableModel`` if it could not score, ``ModelVersionTaken``.
+        """
+        try:
+            content = read_package(version, package)
+        except InvalidArtefact as error:
+            raise UnusableModel(error.detail) from error
+        about = content.about
+        row = ModelRow(
+            version=version,
+            kind=about.kind,
+            status=ModelStatus.CANDIDATE.value,
+            shipped=False,
+            simulated=about.simulated,
+            trained_on=about.trained_on,
+            sha256=sha256(package).hexdigest(),
+            metrics=about.metrics,
+            card=content.card,
+            created_at=clock.now(),
+            created_by=by,
+            changed_at=clock.now(),
+        )
+        if version in artefacts.shipped() or not await repository_models.add_model(uow, row, package):
+            raise ModelVersionTaken(version)
+        await repository_models.set_status(uow, version, None, row.status, by, None)
+        return row
+
+    async def activate(
+        self, uow: UnitOfWork, version: str, to: ModelStatus, by: str, note: str | None = None
+    ) -> ModelRow:
+        """Give a model a status: there is one champion and at most one in the shadow, and the one before retires.
+
+        Raises ``ModelNotFound``, ``ModelStatusConflict`` and ``UnusableModel`` for one that can't be loaded.
+        """
+        await lock(uow, "risk_models")
+        row = await self.get(uow, version)
+        if row.status == to and not (row.shipped and await repository_models.model(uow, version) is None):
+            raise ModelStatusConflict(f"{version} is {to.value} already.")
+        if to in ACTIVE:
+            try:
+                await self._loaded(uow, version)
+            except InvalidArtefact as error:
+                raise UnusableModel(error.detail) from error
+        if row.shipped:
+            await repository_models.add_model(uow, _replaced(row, ModelStatus.CANDIDATE), None)
+        if row.status == ModelStatus.CHAMPION and to is not ModelStatus.CHAMPION:
+            raise ModelStatusConflict(f"{version} is the champion: make another one the champion instead.")
+        for status, other in (await repository_models.statuses(uow, [to.value] if to in ACTIVE else [])).items():
+            await repository_models.set_status(uow, other, status, ModelStatus.RETIRED.value, by, note)
+        await repository_models.set_status(uow, version, row.status, to.value, by, note)
+
+        async def look_again() -> None:
+            self.forget()
+
+        uow.after_commit(look_again)
+        log.info("risk_model_status_changed", version=version, to=to.value)
+        return _replaced(row, to)
+
+    async def roll_back(self, uow: UnitOfWork, by: str, note: str | None = None) -> ModelRow:
+        """Make the champion before this one the champion again. Raises ``ModelStatusConflict`` if there was none."""
+        crowned = [c for c in await self.changes(uow) if c.to_status == ModelStatus.CHAMPION]
+        if not crowned:
+            raise ModelStatusConflict("There was no other champion.")
+        current = crowned[0].version
+        before = next((c.version for c in crowned if c.version != current), self._options.default)
+        return await self.activate(uow, before, ModelStatus.CHAMPION, by, note or f"rolled back from {current}")
+
+    def _shipped(self, version: str, champion: bool) -> ModelRow:
+        loaded = self._default if version == self._options.default else artefacts.load(version)
+        info = loaded.model.info
+        in_use = version == self._options.default and not champion
+        return ModelRow(
+            version=version,
+            kind=info.kind,
+            status=(ModelStatus.CHAMPION if in_use else ModelStatus.CANDIDATE).value,
+            shipped=True,
+            simulated=info.assumption_based,
+            trained_on=info.trained_on,
+            sha256="",
+            metrics={},
+            card="",
+            created_at=clock.EPOCH,
+            created_by="the program",
+            changed_at=clock.EPOCH,
+        )
+
+    async def _load(self, uow: UnitOfWork, version: str) -> ScoringModel | None:
+        """Load a model; one that is refused is named once and the one before keeps scoring."""
+        try:
+            loaded = await self._loaded(uow, version)
+        except InvalidArtefact as error:
+            if version not in self._refused:
+                self._refused.add(version)
+                log.error("risk_model_refused", version=version, reason=error.detail)
+            return None
+        self._refused.discard(version)
+        return loaded
+
+    async def _loaded(self, uow: UnitOfWork, version: str) -> ScoringModel:
+        if version in artefacts.shipped():
+            return load_model(version)
+        package = await repository_models.artefact(uow, version)
+        if package is None:
+            raise InvalidArtefact(f"{version} has no files")
+        started = time.perf_counter()
+        loaded = read_package(version, package).scoring
+        metrics.ML_MODEL_LOAD_SECONDS.set(time.perf_counter() - started)
+        return loaded
+
+
+def _replaced(row: ModelRow, status: ModelStatus) -> ModelRow:
+    return ModelRow(
+        **{
+            **{name: getattr(row, name) for name in ModelRow.__struct_fields__},
+            "status": status.value,
+            "changed_at": clock.now(),
+        }
+    )

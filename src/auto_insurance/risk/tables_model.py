@@ -1,0 +1,145 @@
+"""A trained model of lookup tables over driving features, in the form that scoring uses.
+
+Effects are read off the tables, exact and additive; that of a pair of features is shared by both alike. Contributions
+are relative to the average of the training portfolio, where every table says 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from math import exp, nan
+
+import numpy as np
+
+from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.errors import InvalidArtefact
+from auto_insurance.risk.exposure import ExposureCurve
+from auto_insurance.risk.features import BEHAVIOUR, FEATURES_VERSION, Doubles, FeatureValues
+from auto_insurance.risk.model import Contribution, ModelInfo, Prediction, Predictions
+from auto_insurance.risk.scale import ReferenceScale
+from auto_insurance.risk.scorecard import check_columns
+from auto_insurance.risk.training.artefact import About, Artefact
+from auto_insurance.risk.training.columns import numeric_codes
+from auto_insurance.risk.training.tables import TableModel, look_up, prove_monotone
+
+EXPOSURE_UNIT = "million miles"
+_HARMFUL = frozenset(feature.name for feature in BEHAVIOUR)
+
+
+class TablesModel:
+    """Predicts from lookup tables. Implements :class:`auto_insurance.risk.model.RiskModel`."""
+
+    def __init__(self, info: ModelInfo, tables: TableModel, portfolio_frequency: float) -> None:
+        """``portfolio_frequency`` in claims per million miles."""
+        self._info = info
+        self._tables = tables
+        self._portfolio = portfolio_frequency
+        self._base = exp(tables.intercept)
+        self._typical = {column.name: column.centres[column.typical] for column in tables.columns}
+
+    @property
+    def info(self) -> ModelInfo:
+        return self._info
+
+    @property
+    def portfolio_frequency(self) -> float:
+        return self._portfolio
+
+    @property
+    def base_frequency(self) -> float:
+        """Frequency where every table says 0, claims per million miles."""
+        return self._base
+
+    def predict(self, rows: Sequence[FeatureValues]) -> list[Prediction]:
+        columns = {
+            name: np.array([nan if row.get(name) is None else row[name] for row in rows], np.float64)
+            for name in {name for row in rows for name in row} | set(self._typical)
+        }
+        found = self.predict_all(columns)
+        frequencies, relativities = found.frequency.tolist(), found.relativity.tolist()
+        effects = {name: effect.tolist() for name, effect in found.effects.items()}
+        return [
+            Prediction(
+                frequencies[place],
+                relativities[place],
+                tuple(
+                    Contribution(name, row.get(name), self._typical[name], effects[name][place])
+                    for name in self._typical
+                ),
+            )
+            for place, row in enumerate(rows)
+        ]
+
+    def predict_all(self, features: Mapping[str, Doubles]) -> Predictions:
+        check_columns(features)
+        columns = self._tables.columns
+        codes = np.column_stack([numeric_codes(features[column.name], column.edges) for column in columns])
+        effects = {column.name: np.zeros(len(codes)) for column in columns}
+        for term in self._tables.terms:
+            part = look_up(term, codes) / len(term.features)
+            for feature in term.features:
+                effects[columns[feature].name] += part
+        frequency = self._base * np.exp(np.sum(list(effects.values()), axis=0))
+        return Predictions(frequency, frequency / self._portfolio, effects)
+
+    def average(self) -> Prediction:
+        unknown = tuple(Contribution(name, None, typical, 0.0) for name, typical in self._typical.items())
+        return Prediction(self._portfolio, 1.0, unknown)
+
+    def typical(self, feature: str) -> float | None:
+        return self._typical.get(feature)
+
+
+def scoring_model(
+    version: str, artefact: Artefact, exposure: ExposureCurve, half_credibility_miles: float
+) -> ScoringModel:
+    """Return a trained artefact ready to score drivers.
+
+    Raises ``InvalidArtefact`` unless it is a model of tables over this program's driving features, per million miles,
+    calibrated within its tables, and never lower for worse driving.
+    """
+    about, tables = artefact.about, artefact.model
+    if not isinstance(tables, TableModel):
+        raise InvalidArtefact(f"{version}: drivers are scored by models of tables, this one is {about.kind}")
+    _check(version, about, artefact, tables)
+    try:
+        scale = ReferenceScale(about.reference)
+    except ValueError as error:
+        raise InvalidArtefact(f"{version}: reference: {error}") from error
+    info = ModelInfo(
+        version=version,
+        kind=about.kind,
+        features_version=about.features_version,
+        trained_on=about.trained_on,
+        assumption_based=about.simulated,
+        reference_population=f"{about.data} ({'simulated' if about.simulated else 'observed'})",
+    )
+    portfolio = float(np.mean(about.reference))
+    return ScoringModel(
+        model=TablesModel(info, tables, portfolio),
+        scale=scale,
+        exposure=exposure,
+        half_credibility_miles=half_credibility_miles,
+    )
+
+
+def _check(version: str, about: About, artefact: Artefact, tables: TableModel) -> None:
+    if about.features_version != FEATURES_VERSION:
+        raise InvalidArtefact(
+            f"{version}: was fitted on features {about.features_version or 'of other data'}, this program has "
+            f"{FEATURES_VERSION}"
+        )
+    if about.exposure_unit != EXPOSURE_UNIT:
+        raise InvalidArtefact(f"{version}: frequencies are per {about.exposure_unit}, needed are per {EXPOSURE_UNIT}")
+    if artefact.curve.raw:
+        raise InvalidArtefact(f"{version}: has a calibration curve; contributions would not add up")
+    foreign = [column.name for column in tables.columns if column.name not in _HARMFUL]
+    if foreign:
+        raise InvalidArtefact(f"{version}: scores what no model may: {', '.join(foreign)}")
+    falling = [
+        column.name
+        for place, column in enumerate(tables.columns)
+        if not prove_monotone(tables, place, direction=1).holds
+    ]
+    if falling:
+        raise InvalidArtefact(f"{version}: worse driving would lower the frequency by {', '.join(falling)}")
