@@ -8,8 +8,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from auto_insurance.kernel.outcome import Dead
-
 
 class EventType(StrEnum):
     """What a device says an event is."""
@@ -76,18 +74,6 @@ class SampleKey(NamedTuple):
 def key_of(sample: Sample) -> SampleKey:
     """Return the identity under which a sample is stored."""
     return SampleKey(sample.device_id, sample.t_us, sample.event_id)
-
-
-class Decoded(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a record: a sample without a driver, or the reason why it is dead; never both."""
-
-    index: int | None
-    """Place in the record from 0; None if the record itself can't be read."""
-    sample: Sample | None = None
-    dead: Dead | None = None
-    """Reason ``malformed`` or ``invalid``."""
-    value: bytes = b""
-    """The event's own bytes, for the dead letter."""
 
 
 class PathPoint(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from auto_insurance.infra.db import partitions
@@ -19,7 +19,7 @@ from auto_insurance.telematics.ingest import IngestService
 from auto_insurance.telematics.limits import IngestPolicy
 from auto_insurance.telematics.partitions import MONTH_ARCHIVED, TABLE
 from auto_insurance.telematics.rights import Assignments, RightsChecker, RightsOptions
-from auto_insurance.telematics.schemas import Decoded, PathPoint, Sample
+from auto_insurance.telematics.schemas import PathPoint, Sample
 from auto_insurance.telematics.store import EventWriter, Stored
 
 __all__ = [
@@ -48,10 +48,6 @@ class TelematicsService:
 
     def __init__(self, policy: IngestPolicy | None = None) -> None:
         self.policy = policy or IngestPolicy()
-
-    def decode_record(self, value: bytes, headers: Mapping[str, str], arrival_us: int) -> list[Decoded]:
-        """Return a log record's events: samples with an empty ``driver_id``, or why they are dead. Never raises."""
-        return decode.decode_record(value, headers, arrival_us, self.policy)
 
     def decode_records(self, records: Sequence[decode.LogRecord]) -> decode.DecodedBatch:
         """Return what log records hold as columns without drivers, and what of it is dead. Never raises."""

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,10 +18,9 @@ from auto_insurance.telematics.decode import DecodedBatch, decode_records
 from auto_insurance.telematics.limits import ArchivedMonths, IngestPolicy
 from auto_insurance.telematics.schemas import Sample
 from auto_insurance.telematics.validate import normalise, normalise_json
+from tests.unit.telematics.logged import NOW, Logged
 
-NOW = 1_794_000_000_000_000
 MS = NOW // 1000
-ARRIVED = from_us(NOW)
 NUMBERS = ("latitude", "longitude", "speed", "acceleration", "lateral_acceleration", "heading", "altitude",
            "gps_accuracy", "speed_limit")  # fmt: skip
 POLICY = IngestPolicy(archived=ArchivedMonths([(2026, 10), (2024, 2)]))
@@ -80,13 +76,6 @@ plain = st.fixed_dictionaries(
         "extra": st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
     },
 )
-
-
-@dataclass
-class Logged:
-    value: bytes
-    headers: Mapping[str, str] = field(default_factory=dict)
-    appended_at: datetime = ARRIVED
 
 
 def encoded(found: list[Any]) -> bytes:
