@@ -24,6 +24,7 @@ from auto_insurance.infra.embedded.machine import free_port
 from auto_insurance.infra.embedded.process import child_argv, child_environment
 from auto_insurance.pricing import handlers as pricing_handlers
 from auto_insurance.risk import handlers as risk_handlers
+from tests.support.kafkaview import KafkaView
 
 ADMIN_PASSWORD = "quiet-harbour-lantern-7"
 SECRET = "a-secret-for-tests-of-32-bytes-and-more"
@@ -36,9 +37,10 @@ _CONSUMED = (
     (risk_handlers.GROUP, topics.TRIPS),
     (pricing_handlers.GROUP, topics.RISK_SCORES),
 )
-_UNDONE = """
-SELECT (SELECT count(*) FROM outbox)
-     + (SELECT count(*) FROM device_trip_state WHERE silence_deadline IS NOT NULL)
+_REST = """
+SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM device_trip_state WHERE silence_deadline IS NOT NULL)
+"""
+_UNREAD = """
      + (SELECT coalesce(sum(h.next_offset - coalesce(o.next_offset, 0)), 0)
         FROM unnest($1::text[], $2::text[]) AS g(group_name, topic)
         JOIN log_topics t ON t.topic = g.topic
@@ -46,7 +48,20 @@ SELECT (SELECT count(*) FROM outbox)
         LEFT JOIN consumer_offsets o
           ON (o.group_name, o.topic, o.partition_no) = (g.group_name, g.topic, h.partition_no))
 """
+_READ = """
+    - (SELECT coalesce(sum(o.next_offset), 0) FROM unnest($1::text[], $2::text[]) AS g(group_name, topic)
+       JOIN consumer_offsets o ON (o.group_name, o.topic) = (g.group_name, g.topic))
+"""
 """What is still to do, seen in one snapshot: events to relay, trips that silence will end, unread records."""
+_IDS = (
+    "SELECT DISTINCT convert_from(value, 'UTF8')::jsonb ->> 'id' FROM log_records "
+    "WHERE topic_no = (SELECT topic_no FROM log_topics WHERE topic = $1)"
+)
+
+
+def _with_tests() -> str:
+    """Return a module path on which the tests are, too."""
+    return os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def wait_for(condition: Callable[[], object], what: str, within_s: float = 60.0, every_s: float = 0.1) -> None:
@@ -77,13 +92,15 @@ def scratch_folder(prefix: str) -> Iterator[Path]:
 class Service:
     """One of our processes. It ends with the test process, whatever that dies of."""
 
-    def __init__(self, name: str, argv: Sequence[str], env: Mapping[str, str], folder: Path) -> None:
+    def __init__(
+        self, name: str, argv: Sequence[str], env: Mapping[str, str], folder: Path, module: str = "auto_insurance"
+    ) -> None:
         self.name = name
         number = len(list(folder.glob(f"{name}-*.log"))) + 1
         self.log = folder / f"{name}-{number}.log"
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(
-                child_argv([sys.executable, "-m", "auto_insurance", *argv], signal.SIGKILL),
+                child_argv([sys.executable, "-m", module, *argv], signal.SIGKILL),
                 cwd=folder,
                 env=child_environment(env),
                 stdin=subprocess.DEVNULL,
@@ -113,7 +130,7 @@ class Service:
         os.killpg(self.pid, signal.SIGINT)
 
     def kill(self) -> None:
-        """End it by SIGKILL."""
+        """End it by SIGKILL, frozen or not."""
         self._process.kill()
         self._process.wait(20)
 
@@ -154,6 +171,8 @@ class System:
             **settings,
         }
         self.http = httpx.Client(base_url=f"{self.base_url}/api/v1", timeout=20.0, trust_env=False)
+        brokers = settings.get("KAFKA_BOOTSTRAP_SERVERS")
+        self.kafka = KafkaView(brokers) if settings.get("EVENT_LOG") == "kafka" and brokers else None
 
     def __enter__(self) -> Self:
         return self
@@ -164,11 +183,11 @@ class System:
             if service.alive:
                 service.kill()
 
-    def start(self, *names: str) -> list[Service]:
+    def start(self, *names: str, **settings: str) -> list[Service]:
         """Start processes by name (api, worker, scheduler)."""
         begun = []
         for name in names:
-            env = self._env | {"METRICS_PORT": str(free_port())}
+            env = self._env | {"METRICS_PORT": str(free_port())} | settings
             begun.append(Service(name, [name], env, self.folder))
             self.services.append(begun[-1])
         return begun
@@ -180,6 +199,13 @@ class System:
         self.sign_in()
         return self
 
+    def doomed(self, point: str, nth: int = 1, number: signal.Signals = signal.SIGKILL, **env: str) -> Service:
+        """Start a worker that strikes itself at a point of its nth batch: see ``tests.pipeline.doomed``."""
+        own = self._env | {"METRICS_PORT": str(free_port()), "PYTHONPATH": _with_tests()} | env
+        argv = [point, str(nth), str(int(number))]
+        self.services.append(Service("worker", argv, own, self.folder, "tests.pipeline.doomed"))
+        return self.services[-1]
+
     def of(self, name: str) -> list[Service]:
         """Return the live processes of a name."""
         return [service for service in self.services if service.name == name and service.alive]
@@ -187,7 +213,8 @@ class System:
     def wait_ready(self, within_s: float = 90.0) -> None:
         """Wait for 200 from ``/ready``."""
         try:
-            wait_for(self.is_ready, "ready", within_s)
+            wait_for(lambda: self.is_ready() or not all(s.alive for s in self.services), "ready", within_s)
+            assert self.is_ready(), "a process ended before all was ready"
         except AssertionError as error:
             raise AssertionError("\n".join([str(error), *(f"{s.name}: {s.said}" for s in self.services)])) from error
 
@@ -243,8 +270,12 @@ class System:
 
     def undone(self) -> int:
         """Return how much is still to do."""
-        groups, names = zip(*_CONSUMED, strict=True)
-        return int(self.value(_UNDONE, list(groups), list(names)))
+        groups, names = (list(part) for part in zip(*_CONSUMED, strict=True))
+        if self.kafka is None:
+            return int(self.value(_REST + _UNREAD, groups, names))
+        # The log's ends are read last: who had read so far with nothing left to relay has left nothing behind.
+        rest = int(self.value(_REST + _READ, groups, names))
+        return rest + sum(self.kafka.ends(name) for name in names)
 
     def wait_settled(self, within_s: float = 90.0) -> None:
         """Wait until all that was accepted is stored, cut into closed trips, scored and priced."""
@@ -275,16 +306,23 @@ class System:
         """Return the content hashes of the completed trips of devices, in order of time."""
         return {device: [content for _, content in trips] for device, trips in self.trips(devices).items()}
 
-    def assert_effects_once(self) -> None:
-        """Check that each trip event made one score and each score at most one premium, and nothing is dead."""
-        assert self.value("SELECT count(*) FROM dead_letters") == 0
+    def published(self, topic: str) -> int:
+        """Return how many different events a topic holds."""
+        return len(self.fetch(_IDS, topic)) if self.kafka is None else len(self.kafka.ids(topic))
+
+    def holders(self) -> dict[str, int]:
+        """Return how many partitions of the driving events each worker reads."""
+        if self.kafka is not None:
+            return self.kafka.holders(TELEMETRY_GROUP, topics.TELEMATICS_EVENTS)
+        query = "SELECT member, count(*) FROM bus_leases WHERE group_name = $1 AND topic = $2 GROUP BY member"
+        return {row[0]: row[1] for row in self.fetch(query, TELEMETRY_GROUP, topics.TELEMATICS_EVENTS)}
+
+    def assert_effects_once(self, dead: int = 0) -> None:
+        """Check that each trip event made one score and each score at most one premium; ``dead`` letters lie there."""
+        assert self.value("SELECT count(*) FROM dead_letters") == dead
         handled = "SELECT count(*) FROM handled_events WHERE group_name = $1"
         scores = self.value("SELECT count(*) FROM risk_scores WHERE reason LIKE 'trip.%'")
-        published = self.value(
-            "SELECT count(DISTINCT convert_from(value, 'UTF8')::jsonb ->> 'id') FROM log_records "
-            "WHERE topic_no = (SELECT topic_no FROM log_topics WHERE topic = $1)",
-            topics.TRIPS,
-        )
+        published = self.published(topics.TRIPS)
         assert scores == published == self.value(handled, risk_handlers.GROUP)
         all_scores = self.value("SELECT count(*) FROM risk_scores")
         assert all_scores == self.value(handled, pricing_handlers.GROUP)
