@@ -10,7 +10,7 @@ import msgspec
 from auto_insurance.kernel.clock import from_us
 from auto_insurance.telematics.schemas import Sample
 from auto_insurance.telematics.validate import normalise_json
-from auto_insurance.trips.aggregate import content_hash
+from auto_insurance.trips.contents import content_hash
 from tests.support.trips import Drive, kept
 
 Event = dict[str, Any]

@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import polars as pl
 
 from auto_insurance.kernel.clock import to_us
 from auto_insurance.kernel.units import MS_PER_MPH
+from auto_insurance.telematics.columns import of_samples
 from auto_insurance.telematics.schemas import Quality, Sample
-from auto_insurance.trips.aggregate import TripContent
-from auto_insurance.trips.segment import Closed, Segmenter
-from auto_insurance.trips.state import DeviceState
+from auto_insurance.trips.contents import Closed, TripContent
+from auto_insurance.trips.fold import Folder, groups_of
+from auto_insurance.trips.rules import TripRules
+from auto_insurance.trips.segment import END_SILENCE, STILL_OPEN
+from auto_insurance.trips.state import Device
+from auto_insurance.trips.table import DeviceTable
 
 START_US = 1_767_600_000_000_000
 """2026-01-05 08:00 UTC, a Monday."""
@@ -99,23 +104,64 @@ class Drive:
         return self
 
 
+class OneDevice:
+    """A device alone in a table, folded sample by sample or all at once."""
+
+    def __init__(self, device_id: str = "dev-1", rules: TripRules | None = None) -> None:
+        self.rules = rules or TripRules()
+        self.table = DeviceTable(self.rules)
+        self.folder = Folder(self.table, self.rules)
+        self.slot = self.table.add(device_id)
+        self.flagged: list[Sample] = []
+
+    @property
+    def state(self) -> Device:
+        """Its record."""
+        return self.table.device(self.slot)
+
+    def advance(self, samples: Sequence[Sample], zones: Mapping[str, str] | None = None) -> list[Closed]:
+        """Fold samples; the device's own order is restored first. Returns the trips that this closed."""
+        columns = of_samples(samples)
+        slots = np.full(1 if samples else 0, self.slot, np.int64)
+        closed, flagged = self.folder.fold(columns, groups_of(columns), slots, zones or {})
+        self.flagged += [samples[row] for row in np.flatnonzero(flagged).tolist()]
+        return closed
+
+    def last(self) -> list[Closed]:
+        """Return what silence would close."""
+        return self.folder.view(np.array([self.slot], np.int64), END_SILENCE)
+
+    def preview(self) -> TripContent | None:
+        """Return the open trip, if it is confirmed, as it stands."""
+        for closed in self.folder.view(np.array([self.slot], np.int64), STILL_OPEN):
+            return closed.content
+        return None
+
+    def restart(self) -> None:
+        """Save the device and load it into another table."""
+        saved, device_id = self.table.dump(self.slot), self.table.ids[self.slot]
+        self.table = DeviceTable(self.rules)
+        self.folder = Folder(self.table, self.rules)
+        self.slot = self.table.add(device_id)
+        assert self.table.load(self.slot, saved)
+
+
 def fold(
-    samples: Iterable[Sample], segmenter: Segmenter | None = None, zones: Mapping[str, str] | None = None
+    samples: Iterable[Sample], rules: TripRules | None = None, zones: Mapping[str, str] | None = None
 ) -> list[Closed]:
     """Cut samples in one sorted pass; the last open trip is closed by silence."""
-    segmenter = segmenter or Segmenter()
-    unique = {(s.t_us, s.event_id): s for s in samples}
-    state = DeviceState()
-    closed = segmenter.advance(state, [unique[key] for key in sorted(unique)], zones or {}).closed
-    last = segmenter.close_silent(state)
-    return closed if last is None else [*closed, last]
+    unique = list({(s.t_us, s.event_id): s for s in samples}.values())
+    if not unique:
+        return []
+    device = OneDevice(unique[0].device_id, rules)
+    return [*device.advance(unique, zones), *device.last()]
 
 
 def kept(
-    samples: Iterable[Sample], segmenter: Segmenter | None = None, zones: Mapping[str, str] | None = None
+    samples: Iterable[Sample], rules: TripRules | None = None, zones: Mapping[str, str] | None = None
 ) -> list[TripContent]:
     """Return the trips of one sorted pass."""
-    return [closed.content for closed in fold(samples, segmenter, zones) if closed.kept]
+    return [closed.content for closed in fold(samples, rules, zones) if closed.kept]
 
 
 def recorded_drives(folder: Path) -> dict[str, list[dict[str, Any]]]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
-import msgspec
-
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.trips import TRIP_AMENDED, TRIP_COMPLETED, TRIP_WITHDRAWN, TripChanged
 from auto_insurance.infra.db.uow import UnitOfWork
@@ -14,28 +12,14 @@ from auto_insurance.kernel import ids
 from auto_insurance.kernel.clock import from_us
 from auto_insurance.kernel.events import new_event
 from auto_insurance.trips import repository
-from auto_insurance.trips.aggregate import TripContent, content_hash
+from auto_insurance.trips.contents import Closed, Ref, TripContent, content_hash
 from auto_insurance.trips.match import Span, match, overlap_us
 from auto_insurance.trips.repository import StoredTrip, TripRow
-from auto_insurance.trips.segment import Closed
 
 COMPLETED, OPEN = "completed", "in_progress"
 REASON_COMPLETED, REASON_LATE, REASON_MERGED = "completed", "late_events", "merged"
 VehicleAt = Callable[[str, int], str | None]
 """The vehicle that a device was in at an instant."""
-
-
-class Ref(msgspec.Struct, frozen=True, array_like=True):
-    """Which row an open trip has, carried in the device's state. ``content_hash`` is the last published form's."""
-
-    trip_id: UUID
-    revision: int
-    content_hash: bytes | None
-    vehicle_id: str | None
-
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Ref)
 
 
 def _span(content: TripContent) -> Span:
@@ -51,27 +35,29 @@ class Ledger:
         self._withdrawn: list[UUID] = []
         self._told: list[tuple[str, TripChanged]] = []
 
-    def close(self, closed: Closed, vehicle_at: VehicleAt) -> None:
-        """Note a trip that ended in the ordinary course of its stream."""
-        content = closed.content
-        ref = None if closed.ref is None else _decoder.decode(closed.ref)
+    def close(self, closed: Closed, vehicle_at: VehicleAt) -> Ref | None:
+        """Note a trip that ended in the ordinary course of its stream; returns its row, if it has one."""
+        content, ref = closed.content, closed.ref
         if closed.kept:
-            ref = ref or Ref(ids.new_uuid(), 0, None, vehicle_at(content.device_id, content.start_us))
-            self._complete(ref, content)
-        elif ref is not None and ref.revision == 0:
+            return self._complete(ref or self._new_ref(content, vehicle_at), content)
+        if ref is not None and ref.revision == 0:
             self._deleted.append(ref.trip_id)
         elif ref is not None:
             self._withdraw(ref, content, REASON_LATE)
+        return None
 
-    def open(self, content: TripContent, vehicle_at: VehicleAt) -> bytes:
-        """Note a trip that was just confirmed; returns the reference to keep in the device's state."""
-        ref = Ref(ids.new_uuid(), 0, None, vehicle_at(content.device_id, content.start_us))
-        return self._show(ref, content)
+    def open(self, content: TripContent, ref: Ref | None, vehicle_at: VehicleAt) -> Ref:
+        """Note a trip that was just confirmed, or goes on after all (``ref``); returns its row."""
+        return self._show(ref or self._new_ref(content, vehicle_at), content)
+
+    @staticmethod
+    def _new_ref(content: TripContent, vehicle_at: VehicleAt) -> Ref:
+        return Ref(ids.new_uuid(), 0, None, vehicle_at(content.device_id, content.start_us))
 
     def recut(
         self, old: Sequence[StoredTrip], new: Sequence[TripContent], current: TripContent | None, until_us: int,
         vehicle_at: VehicleAt,
-    ) -> bytes | None:  # fmt: skip
+    ) -> Ref | None:  # fmt: skip
         """Replace the trips of a session by newly cut ones, see :mod:`match` for which ids stay.
 
         ``current`` is the open trip, if there is one; its reference is returned. ``until_us`` is the session's end.
@@ -82,17 +68,16 @@ class Ledger:
         ]
         new_spans = [_span(content) for content in all_new]
         kept = match(old_spans, new_spans)
-        current_ref: bytes | None = None
+        current_ref: Ref | None = None
         for index, content in zip(kept, all_new, strict=True):
-            vehicle = vehicle_at(content.device_id, content.start_us)
             before = None if index is None else old[index]
-            ref = (
-                Ref(ids.new_uuid(), 0, None, vehicle)
-                if before is None
-                else Ref(before.trip_id, before.revision, before.content_hash, vehicle)
-            )
+            ref = self._new_ref(content, vehicle_at)
+            if before is not None:
+                vehicle = ref.vehicle_id or before.vehicle_id
+                ref = Ref(before.trip_id, before.revision, before.content_hash, vehicle)
             if content is current:
-                current_ref = self._show(ref, content)
+                shown = before is not None and before.status == OPEN and before.start_us == content.start_us
+                current_ref = ref if shown else self._show(ref, content)
             elif before is None or before.status != COMPLETED or before.content_hash != content_hash(content):
                 self._complete(ref, content)
         for index, trip in enumerate(old):
@@ -110,7 +95,7 @@ class Ledger:
             uow.publish(topics.TRIPS, new_event(payload, type=type_, version=1, key=payload.driver_id))
         self._rows, self._deleted, self._withdrawn, self._told = [], [], [], []
 
-    def _complete(self, ref: Ref, content: TripContent) -> None:
+    def _complete(self, ref: Ref, content: TripContent) -> Ref:
         digest = content_hash(content)
         same = digest == ref.content_hash
         revision = ref.revision if same else ref.revision + 1
@@ -124,18 +109,12 @@ class Ledger:
                 content=content,
             )
         )
-        if same:
-            return
-        first = revision == 1
-        self._tell(
-            TRIP_COMPLETED if first else TRIP_AMENDED,
-            ref.trip_id,
-            revision,
-            content,
-            REASON_COMPLETED if first else REASON_LATE,
-        )
+        if not same:
+            type_, reason = (TRIP_AMENDED, REASON_LATE) if revision > 1 else (TRIP_COMPLETED, REASON_COMPLETED)
+            self._tell(type_, ref.trip_id, revision, content, reason)
+        return Ref(ref.trip_id, revision, digest, ref.vehicle_id)
 
-    def _show(self, ref: Ref, content: TripContent) -> bytes:
+    def _show(self, ref: Ref, content: TripContent) -> Ref:
         self._rows.append(
             TripRow(
                 trip_id=ref.trip_id,
@@ -146,7 +125,7 @@ class Ledger:
                 content=content,
             )
         )
-        return _encoder.encode(ref)
+        return ref
 
     def _withdraw(self, ref: Ref, content: TripContent, reason: str) -> None:
         self._withdrawn.append(ref.trip_id)

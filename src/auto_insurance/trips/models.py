@@ -120,6 +120,8 @@ device_trip_state = Table(
     Column("last_arrival_at", DateTime(timezone=True), nullable=False),
     Column("silence_deadline", DateTime(timezone=True)),
     Column("units_suspect", Text),
+    Column("older", LargeBinary),
+    Column("older_us", BigInteger),
     Column("updated_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Index(
         "ix_device_trip_state_silence",
@@ -128,3 +130,16 @@ device_trip_state = Table(
         postgresql_where=text("silence_deadline IS NOT NULL"),
     ),
 )
+"""A checkpoint of each device: its state as of the event at ``last_event_us``, and an ``older`` one, both true of all
+events stored up to their time. What came after is folded again from the events when the state is needed and nobody has
+it in memory. ``silence_deadline`` is that of the checkpoint: events since may have moved it."""
+
+device_trip_marks = Table(
+    "device_trip_marks",
+    metadata,
+    Column("device_id", Text, primary_key=True),
+    Column("at_us", BigInteger, primary_key=True),
+    Column("state", LargeBinary, nullable=False),
+)
+"""Checkpoints that are kept for as long as late events may come, one every few hours of a long session: a late event is
+folded from the mark before it, up to the first mark at which all is as it was."""

@@ -181,7 +181,8 @@ class TelemetryHandler:
         """Bring the trips of the devices up to date."""
         fresh = work.events.where(work.fresh)
         partitions = self._partitions(work)
-        await self.tracer.follow(work.uow, News(fresh.samples(), partitions, work.zones, _vehicles(work.histories)))
+        vehicles = _vehicles(work.histories)
+        await self.tracer.follow(work.uow, News(fresh, work.newest_before, partitions, work.zones, vehicles))
 
     @staticmethod
     def _partitions(work: Work) -> dict[str, TopicPartition]:

@@ -1,34 +1,19 @@
-"""All SQL that writes trips and device states, and reads them for that."""
+"""All SQL that writes trips, and reads them for that."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import (
-    CursorResult,
-    RowMapping,
-    Text,
-    and_,
-    any_,
-    delete,
-    func,
-    insert,
-    literal,
-    or_,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel.clock import from_us, to_us
-from auto_insurance.trips.aggregate import TripContent
-from auto_insurance.trips.models import device_trip_state, trip_events, trips
+from auto_insurance.trips.contents import TripContent
+from auto_insurance.trips.models import trip_events, trips
 from auto_insurance.trips.schemas import TripSums
 
 MAX_TRIPS_OF_SESSION = 1_000
@@ -65,105 +50,6 @@ class StoredTrip(msgspec.Struct, frozen=True, kw_only=True):
     content_hash: bytes | None
 
 
-class StateRow(msgspec.Struct, frozen=True, kw_only=True):
-    """A device's state as stored. ``version`` counts its writes: a write on an outdated one fails."""
-
-    device_id: str
-    topic: str
-    partition: int
-    version: int
-    state: bytes
-    last_event_us: int
-    last_arrival: datetime
-    silence_deadline: datetime | None
-    units_suspect: str | None
-
-
-async def load_states(uow: UnitOfWork, device_ids: Sequence[str]) -> dict[str, StateRow]:
-    """Return the stored states of devices, by device; unknown ones are absent."""
-    wanted = literal(list(device_ids), postgresql.ARRAY(Text))
-    query = select(device_trip_state).where(device_trip_state.c.device_id == any_(wanted))
-    rows = (await uow.conn.execute(query)).mappings()
-    return {row["device_id"]: _state_row(row) for row in rows}
-
-
-_SAVE_STATES = text(
-    """
-    INSERT INTO device_trip_state AS s (device_id, log_topic, log_partition, version, state, last_event_us,
-        last_arrival_at, silence_deadline, units_suspect)
-    SELECT * FROM unnest(CAST(:device_ids AS text[]), CAST(:topics AS text[]), CAST(:partitions AS int[]),
-        CAST(:versions AS bigint[]), CAST(:states AS bytea[]), CAST(:last_events AS bigint[]),
-        CAST(:arrivals AS timestamptz[]), CAST(:deadlines AS timestamptz[]), CAST(:units AS text[]))
-    ON CONFLICT (device_id) DO UPDATE SET log_topic = excluded.log_topic, log_partition = excluded.log_partition,
-        version = excluded.version, state = excluded.state, last_event_us = excluded.last_event_us,
-        last_arrival_at = excluded.last_arrival_at, silence_deadline = excluded.silence_deadline,
-        units_suspect = excluded.units_suspect, updated_at = now()
-    WHERE s.version = excluded.version - 1
-    """
-)
-
-
-async def save_states(uow: UnitOfWork, rows: Sequence[StateRow]) -> int:
-    """Write states in one statement; returns how many were written: fewer if somebody else wrote one meanwhile."""
-    if not rows:
-        return 0
-    result = await uow.conn.execute(
-        _SAVE_STATES,
-        {
-            "device_ids": [row.device_id for row in rows],
-            "topics": [row.topic for row in rows],
-            "partitions": [row.partition for row in rows],
-            "versions": [row.version for row in rows],
-            "states": [row.state for row in rows],
-            "last_events": [row.last_event_us for row in rows],
-            "arrivals": [row.last_arrival for row in rows],
-            "deadlines": [row.silence_deadline for row in rows],
-            "units": [row.units_suspect for row in rows],
-        },
-    )
-    return cast("CursorResult[Any]", result).rowcount
-
-
-_SILENT = text(
-    """
-    SELECT s.* FROM device_trip_state AS s
-    JOIN unnest(CAST(:partitions AS int[]), CAST(:instants AS timestamptz[])) AS c (partition_no, caught_up)
-        ON s.log_partition = c.partition_no AND s.silence_deadline < c.caught_up
-    WHERE s.log_topic = :topic
-    ORDER BY s.device_id LIMIT :limit
-    FOR UPDATE OF s
-    """
-)
-
-
-async def silent_states(uow: UnitOfWork, topic: str, caught_up: Mapping[int, datetime], limit: int) -> list[StateRow]:
-    """Lock and return states whose silence deadline lies before the instant to which their partition is caught up."""
-    rows = await uow.conn.execute(
-        _SILENT,
-        {
-            "topic": topic,
-            "partitions": list(caught_up),
-            "instants": list(caught_up.values()),
-            "limit": limit,
-        },
-    )
-    return [_state_row(row) for row in rows.mappings()]
-
-
-def _state_row(row: RowMapping) -> StateRow:
-    return StateRow(
-        device_id=row["device_id"],
-        topic=row["log_topic"],
-        partition=row["log_partition"],
-        version=row["version"],
-        state=bytes(row["state"]),
-        last_event_us=row["last_event_us"],
-        last_arrival=row["last_arrival_at"],
-        silence_deadline=row["silence_deadline"],
-        units_suspect=row["units_suspect"],
-    )
-
-
 async def trips_within(uow: UnitOfWork, device_id: str, start_us: int, end_us: int) -> list[StoredTrip]:
     """Return a device's trips that touch [start, end] and are not withdrawn, in order of their start."""
     query = (
@@ -182,6 +68,34 @@ async def trips_within(uow: UnitOfWork, device_id: str, start_us: int, end_us: i
         .with_for_update()
     )
     return [_stored(row) for row in (await uow.conn.execute(query)).mappings()]
+
+
+class Since(msgspec.Struct, frozen=True):
+    """Which trips of a device may still change: those that started from ``from_us`` on and end after ``closed_us``."""
+
+    device_id: str
+    from_us: int
+    closed_us: int
+
+
+async def trips_since(uow: UnitOfWork, wanted: Sequence[Since]) -> dict[str, list[StoredTrip]]:
+    """Return, by device, the trips that may still change and are not withdrawn, in order of their start."""
+    names = ", ".join(f"t.{name}" for name in _STORED)
+    query = text(
+        f"SELECT {names} FROM unnest(CAST(:devices AS text[]), CAST(:starts AS timestamptz[]),"  # noqa: S608 - constants
+        " CAST(:ends AS timestamptz[])) AS k (device, start, closed) JOIN trips AS t ON t.device_id = k.device"
+        " AND t.start_time >= k.start AND t.status <> 'withdrawn' AND (t.end_time IS NULL OR t.end_time > k.closed)"
+        " ORDER BY t.device_id, t.start_time, t.trip_id FOR UPDATE OF t"
+    )
+    found: dict[str, list[StoredTrip]] = {}
+    parameters = {
+        "devices": [item.device_id for item in wanted],
+        "starts": [from_us(item.from_us) for item in wanted],
+        "ends": [from_us(item.closed_us) for item in wanted],
+    }
+    for row in (await uow.conn.execute(query, parameters)).mappings():
+        found.setdefault(row["device_id"], []).append(_stored(row))
+    return found
 
 
 _STORED = (

@@ -1,278 +1,361 @@
-"""Cuts a device's samples into trips. Pure: a fold over samples in order of (t_us, event_id).
+"""Cuts devices' samples into trips. Pure: a fold over samples in order of (t_us, event_id), many devices at once.
 
-The rules with their reasons are written down in docs/concepts/trips.md. The state is all that the fold remembers; saved
-and restored between any two samples it gives the same trips, bit by bit.
+The rules with their reasons are written down in docs/concepts/trips.md. The records are all that the fold remembers;
+saved and restored between any two samples they give the same trips, bit by bit.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from math import isnan
+from typing import NamedTuple
 
-import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from auto_insurance.kernel.units import MS_PER_MPH
-from auto_insurance.telematics.schemas import EventType, Quality, Sample
-from auto_insurance.trips import aggregate
-from auto_insurance.trips.aggregate import OpenTrip, Times, TripContent
-from auto_insurance.trips.detect import PHONE, SPEEDING, Detector, new_senses, note_assertion, over_class
-from auto_insurance.trips.rules import TripRules
-from auto_insurance.trips.state import DeviceState, reset_session
-from auto_insurance.trips.track import MOVING, REANCHORED, UNUSABLE, Tracker, flat_m
+from auto_insurance.telematics.columns import Bytes, Codes, Singles
+from auto_insurance.telematics.schemas import Quality
+from auto_insurance.trips.aggregate import band_mph, enter_slot, join_tail, shown_speed, spend, travel
+from auto_insurance.trips.calendar import Clock
+from auto_insurance.trips.compiled import compiled, entry
+from auto_insurance.trips.contents import PHONE, SPEEDING
+from auto_insurance.trips.detect import (
+    SAID_NORMAL,
+    SAID_OFF,
+    Out,
+    episode,
+    hand_out_all,
+    note_assertion,
+    over_class,
+    sense,
+)
+from auto_insurance.trips.state import SAMPLES, Closing, Device, Doubles, Limits, Longs, Now, Rows, Trip
+from auto_insurance.trips.track import MOVING, REANCHORED, UNUSABLE, flat_m, locate
 
-END_STANDSTILL, END_IGNITION, END_SILENCE, END_DRIVER = "standstill", "ignition_off", "silence", "driver_change"
-_IGNITION_OFF = str(EventType.IGNITION_OFF)
-_NORMAL = str(EventType.NORMAL)
+END_STANDSTILL, END_IGNITION, END_SILENCE, END_DRIVER, STILL_OPEN = range(5)
+"""Places in ``contents.REASONS``."""
+EVENT_ROOM, CLOSING_ROOM = 32, 4
+"""At most so much comes of one sample."""
 _NO_PLACE = int(Quality.NO_POSITION | Quality.NULL_ISLAND | Quality.LOW_ACCURACY)
 
 
-class Closed(msgspec.Struct, frozen=True):
-    """A trip that ended. ``kept`` is false if it was too short to count; ``ref`` is the caller's own."""
+class Batch(NamedTuple):
+    """Samples as columns. Those of group g, one device's, are ``order[starts[g]:ends[g]]``, by time and id.
 
-    content: TripContent
-    kept: bool
-    ref: bytes | None
+    ``driver`` indexes ``drivers`` and ``zones``, which hold the numbers that devices know them by.
+    """
+
+    slots: Longs
+    """By group: the device's row in the tables."""
+    starts: Longs
+    ends: Longs
+    order: Longs
+    driver: Codes
+    drivers: Longs
+    zones: Longs
+    t_us: Longs
+    received_us: Longs
+    latitude: Doubles
+    longitude: Doubles
+    speed_mph: Singles
+    accel_g: Singles
+    lateral_g: Singles
+    heading_deg: Singles
+    gps_accuracy_m: Singles
+    speed_limit_mph: Singles
+    event_type: Bytes
+    phone_in_use: Bytes
+    quality: NDArray[np.int16]
 
 
-class Folded(msgspec.Struct):
-    """What samples led to: closed trips in order, and samples whose place can't be reached at 160 mph."""
+class Tables(NamedTuple):
+    """Devices and their open trips, row by row; ``blank_*`` hold one empty record, ``now`` and ``limits`` one each."""
 
-    closed: list[Closed]
-    flagged: list[Sample]
+    devices: Rows
+    trips: Rows
+    blank_device: Rows
+    blank_trip: Rows
+    now: Rows
+    limits: Rows
 
 
-class Segmenter:
-    """Folds samples into a device's state. One instance serves all devices; it keeps nothing itself."""
+@entry
+def fold(tables: Tables, batch: Batch, clock: Clock, out: Out) -> bool:
+    """Fold samples into the tables, from where ``out.cursor`` says; false if ``out`` is full before all are done.
 
-    def __init__(self, rules: TripRules | None = None) -> None:
-        self.rules = rules = rules or TripRules()
-        self._detector = Detector(rules)
-        self._tracker = Tracker(rules)
-        self._session_us = rules.session_gap_us
-        self._gap_us = round(rules.gap_s * 1e6)
-        self._still = rules.still_speed_ms
-        self._max_mph = rules.max_speed_mph
-        self._start_ms = rules.start_speed_mph * MS_PER_MPH
-        self._start_run_us = round(rules.start_speed_s * 1e6)
-        self._min_us = round(rules.min_duration_s * 1e6)
-        self._end_us = round(rules.end_still_s * 1e6)
-
-    def advance(self, state: DeviceState, samples: Iterable[Sample], zones: Mapping[str, str]) -> Folded:
-        """Fold samples, in order and not before the state's last one, into ``state`` (changed in place).
-
-        ``zones`` gives the time zone of each driver; UTC where it does not. Raises ``ValueError`` for a sample that
-        comes before the last one: the caller folds the session anew then.
-        """
-        out = Folded([], [])
-        for sample in samples:
-            last = state.last_us
-            if sample.t_us < last:
+    Raises ``ValueError`` for a sample that comes before its device's last one.
+    """
+    cursor, order = out.cursor, batch.order
+    x: Now = tables.now[0]
+    limits: Limits = tables.limits[0]
+    while cursor[0] < len(batch.slots):
+        slot, start, until = batch.slots[cursor[0]], batch.starts[cursor[0]], batch.ends[cursor[0]]
+        s: Device = tables.devices[slot]
+        t: Trip = tables.trips[slot]
+        for place in range(max(cursor[1], start), until):
+            if cursor[2] + EVENT_ROOM > len(out.events) or cursor[3] + CLOSING_ROOM > len(out.closings):
+                cursor[1] = place
+                return False
+            row = order[place]
+            _read(x, batch, row)
+            if x.t_us < s.last_us:
                 raise ValueError("samples must come in order")
-            if last < 0 or sample.driver_id != state.driver_id or sample.t_us - last >= self._session_us:
-                self._begin_session(state, sample, zones, out)
-            if sample.t_us == state.last_us:
-                self._again(state, sample, out)
+            driver = batch.driver[row]
+            s.arrival_us = max(s.arrival_us, batch.received_us[row])
+            _enter_session(tables, slot, x.t_us, batch.drivers[driver], batch.zones[driver], out)
+            if x.t_us == s.last_us:
+                _again(s, t, x, limits, out, slot)
             else:
-                self._take(state, sample, out)
-        return out
+                _take(tables, slot, clock, out)
+                out.flagged[row] = x.stray
+        cursor[0] += 1
+        cursor[1] = until
+    return True
 
-    def close_silent(self, state: DeviceState) -> Closed | None:
-        """End the session because nothing more came; None if no confirmed trip was open. The state stays for good."""
-        closed = self._cut(state, END_SILENCE)
-        state.silent = True
-        return closed
 
-    def preview(self, state: DeviceState) -> TripContent | None:
-        """Return the open trip, if it is confirmed, as it stands."""
-        trip = state.trip
-        if trip is None or not trip.confirmed:
-            return None
-        return self._content(state, trip, (trip.moved_us, trip.moved_lat, trip.moved_lon), None)
+@compiled
+def _read(x: Now, batch: Batch, row: int) -> None:
+    """Take a sample in hand."""
+    x.t_us = batch.t_us[row]
+    x.lat, x.lon = batch.latitude[row], batch.longitude[row]
+    x.mph, x.limit_mph = float(batch.speed_mph[row]), float(batch.speed_limit_mph[row])
+    x.accel_g, x.lateral_g = float(batch.accel_g[row]), float(batch.lateral_g[row])
+    x.heading = float(batch.heading_deg[row])
+    accuracy = float(batch.gps_accuracy_m[row])
+    x.accuracy = 0.0 if isnan(accuracy) else accuracy
+    x.kind, x.phone, x.quality = batch.event_type[row], batch.phone_in_use[row], batch.quality[row]
+    x.verdict, x.metres, x.gap, x.flagged, x.stray = UNUSABLE, 0.0, False, True, False
 
-    def _begin_session(self, state: DeviceState, sample: Sample, zones: Mapping[str, str], out: Folded) -> None:
-        """Start anew after silence or with another driver; nothing of before has a say in what follows."""
-        silent = state.last_us >= 0 and sample.t_us - state.last_us >= self._session_us
-        closed = self._cut(state, END_SILENCE if silent else END_DRIVER)
-        if closed is not None:
-            out.closed.append(closed)
-        state.device_id = sample.device_id
-        reset_session(state, sample.driver_id, zones.get(sample.driver_id, "UTC"))
 
-    def _take(self, state: DeviceState, s: Sample, out: Folded) -> None:
-        """Fold one sample with a new instant."""
-        t_us = s.t_us
-        first = state.last_us < 0
-        dt_us = 0 if first else t_us - state.last_us
-        mph = s.speed_mph
-        speed = mph * MS_PER_MPH if mph is not None and mph <= self._max_mph else -1.0
-        start_us, start_lat, start_lon = state.anchor_us, state.anchor_lat, state.anchor_lon
-        verdict, metres, gap, flagged = UNUSABLE, 0.0, False, True
-        if not s.quality & _NO_PLACE and s.latitude is not None and s.longitude is not None:
-            verdict, metres, gap = self._tracker.locate(
-                state, t_us, s.latitude, s.longitude, speed, s.gps_accuracy_m or 0.0
-            )
-            flagged = verdict == UNUSABLE
-            if flagged:
-                out.flagged.append(s)
-        moving = self._is_moving(state, verdict, speed, t_us)
-        trip = state.trip
-        if trip is None:
-            if moving and verdict == MOVING:
-                trip = self._begin(state, s, (start_us, start_lat, start_lon), metres, speed, gap)
-        else:
-            self._interval(state, trip, s, dt_us, metres, gap, flagged)
-            if metres:
-                self._way(state, trip, metres, start_us, t_us, speed, gap)
-        self._remember(state, s, speed, moving)
-        if trip is not None:
-            self._detector.sense(trip.senses, s, speed, dt_us)
-            if mph is not None and speed >= 0.0 and mph > trip.max_speed_mph:
-                trip.max_speed_mph = mph
-            if s.event_type != _NORMAL:
-                note_assertion(trip.senses, s)
-            self._decide(state, trip, s, verdict, metres > 0.0 and speed > self._start_ms, out)
+@compiled
+def _enter_session(tables: Tables, slot: int, t_us: int, driver: int, zone: int, out: Out) -> None:
+    """Start anew after silence or with another driver; nothing of before has a say in what follows.
 
-    def _is_moving(self, state: DeviceState, verdict: int, speed: float, t_us: int) -> bool:
-        """Tell whether the device moves as of this sample, from its place or else from its speed."""
-        if verdict >= 0 and verdict != REANCHORED:
-            return verdict == MOVING
-        if speed >= 0.0:
-            return speed >= self._still
-        return state.moving and 0 <= t_us - state.good_us <= self._gap_us
+    What silence closed already is not closed again, unless it goes on after all.
+    """
+    s: Device = tables.devices[slot]
+    t: Trip = tables.trips[slot]
+    limits: Limits = tables.limits[0]
+    silent = s.last_us >= 0 and t_us - s.last_us >= limits.session_us
+    s.unsaved += 1
+    if s.last_us >= 0 and driver == s.driver and not silent:
+        if s.silent:
+            s.silent = t.shown = False
+        return
+    if s.silent and silent:
+        s.open, s.closed_us = False, s.last_us
+    cut(s, t, limits, END_SILENCE if silent else END_DRIVER, out, slot)
+    _start_session(tables, slot)
+    s.driver, s.zone, s.marked_us = driver, zone, t_us
 
-    def _begin(
-        self, state: DeviceState, s: Sample, anchor: tuple[int, float, float], metres: float, speed: float, gap: bool
-    ) -> OpenTrip:
-        """Begin a trip at this sample or, if a whole step lies before it, at the step's beginning."""
-        now = (s.t_us, state.good_lat, state.good_lon)
-        t_us, lat, lon = anchor if metres else now
-        trip = OpenTrip(t_us, lat, lon, *now, t_us, lat, lon, Times(samples=1), Times(), new_senses())
-        aggregate.enter_slot(trip, state.zone, t_us)
-        if metres:
-            over, phone = (-1, -1) if gap else (state.over, state.phone)
-            aggregate.spend(trip, state.zone, t_us, s.t_us, moving=True, over=over, phone=phone, flagged=False, gap=gap)
-            self._way(state, trip, metres, t_us, s.t_us, speed, gap)
-        state.trip = trip
-        return trip
 
-    def _interval(
-        self, state: DeviceState, trip: OpenTrip, s: Sample, dt_us: int, metres: float, gap: bool, flagged: bool
-    ) -> None:
-        """Account for the time since the sample before: its values held until now, unless that is too long."""
-        long = dt_us > self._gap_us
-        moving = metres > 0.0 if long else state.moving
-        over, phone = (-1, -1) if long else (state.over, state.phone)
-        if long:
-            trip.fast_us = -1
-        aggregate.spend(
-            trip, state.zone, state.last_us, s.t_us, moving=moving, over=over, phone=phone, flagged=flagged, gap=gap
-        )
-        if moving:
-            trip.moved_us, trip.moved_lat, trip.moved_lon = s.t_us, state.good_lat, state.good_lon
-        self._detector.episode(trip.senses, SPEEDING, over > 0, s, dt_us, state.over_mph)
-        mph = state.speed / MS_PER_MPH if state.speed >= 0.0 else 0.0
-        self._detector.episode(trip.senses, PHONE, phone > 0, s, dt_us, mph)
+@compiled
+def _start_session(tables: Tables, slot: int) -> None:
+    """Put a device back to the beginning: of the past only the check of units goes on, and what trips there were."""
+    s: Device = tables.devices[slot]
+    arrival_us, closed_us, number, unsaved = s.arrival_us, s.closed_us, s.number, s.unsaved
+    steps, reported_m, implied_m, suspect = s.units_steps, s.units_reported_m, s.units_implied_m, s.units_suspect
+    tables.devices[slot] = tables.blank_device[0]
+    s.arrival_us, s.closed_us, s.number, s.unsaved = arrival_us, closed_us, number, unsaved
+    s.units_steps, s.units_reported_m, s.units_implied_m, s.units_suspect = steps, reported_m, implied_m, suspect
 
-    def _way(
-        self, state: DeviceState, trip: OpenTrip, metres: float, from_us: int, t_us: int, speed: float, gap: bool
-    ) -> None:
-        """Account for a step or a bridged gap."""
-        if gap:
-            trip.gap_m += metres
-        mean = aggregate.band_mph(metres, t_us - from_us)
-        mph = mean if gap or speed < 0.0 else speed / MS_PER_MPH
-        over, phone = (-1, -1) if gap else (state.over, state.phone)
-        aggregate.travel(trip, state.zone, metres, from_us, t_us, mph=mph, over=over, phone=phone)
 
-    def _remember(self, state: DeviceState, s: Sample, speed: float, moving: bool) -> None:
-        """Hold the sample's values until the next one."""
-        state.last_us = s.t_us
-        state.speed = speed
-        state.moving = moving
-        limit = s.speed_limit_mph
-        if limit is None or speed < 0.0:
-            state.over = -1
-        else:
-            state.over = over_class(s.speed_mph, limit)
-            state.over_mph = (s.speed_mph or 0.0) - limit
-        phone = s.phone_in_use
-        state.phone = -1 if phone is None else int(phone)
+@compiled
+def _take(tables: Tables, slot: int, clock: Clock, out: Out) -> None:
+    """Fold the sample in hand, one with a new instant."""
+    s: Device = tables.devices[slot]
+    t: Trip = tables.trips[slot]
+    x: Now = tables.now[0]
+    limits: Limits = tables.limits[0]
+    x.dt_us = 0 if s.last_us < 0 else x.t_us - s.last_us
+    x.speed = x.mph * MS_PER_MPH if x.mph <= limits.max_mph else -1.0
+    x.from_us, x.from_lat, x.from_lon = s.anchor_us, s.anchor_lat, s.anchor_lon
+    if x.quality & _NO_PLACE == 0 and not (isnan(x.lat) or isnan(x.lon)):
+        locate(s, x, limits)
+        x.flagged = x.stray = x.verdict == UNUSABLE
+    x.moving = _is_moving(s, x, limits)
+    if s.open:
+        _interval(s, t, x, limits, clock, out, slot)
+        if x.metres != 0.0:
+            _way(s, t, x, clock)
+    elif x.moving and x.verdict == MOVING:
+        tables.trips[slot] = tables.blank_trip[0]
+        _begin(s, t, x, clock)
+    _remember(s, x)
+    if s.open:
+        sense(t, x, limits, out, slot)
+        if x.speed >= 0.0 and x.mph > t.max_speed_mph:
+            t.max_speed_mph = x.mph
+        if x.kind != SAID_NORMAL:
+            note_assertion(t, x, out, slot)
+        _decide(s, t, x, limits, out, slot)
 
-    def _decide(self, state: DeviceState, trip: OpenTrip, s: Sample, verdict: int, driven: bool, out: Folded) -> None:
-        """Confirm, end or forget the open trip as of this sample. ``driven``: a step at more than 5 mph just ended."""
-        t_us = s.t_us
-        if verdict == REANCHORED:
-            trip.place_us, trip.place_lat, trip.place_lon = t_us, state.good_lat, state.good_lon
-            if not trip.confirmed:
-                state.trip = None
-                return
-        elif verdict != UNUSABLE and (driven or self._left(state, trip)):
-            trip.place_us, trip.place_lat, trip.place_lon = t_us, state.good_lat, state.good_lon
-        if s.event_type == _IGNITION_OFF:
-            self._append(out, self._cut(state, END_IGNITION))
+
+@compiled
+def _is_moving(s: Device, x: Now, limits: Limits) -> bool:
+    """Tell whether the device moves as of this sample, from its place or else from its speed."""
+    if x.verdict >= 0 and x.verdict != REANCHORED:
+        return x.verdict == MOVING
+    if x.speed >= 0.0:
+        return x.speed >= limits.still
+    return s.moving and 0 <= x.t_us - s.good_us <= limits.gap_us
+
+
+@compiled
+def _begin(s: Device, t: Trip, x: Now, clock: Clock) -> None:
+    """Begin a trip at this sample or, if a whole step lies before it, at the step's beginning."""
+    s.open = True
+    s.number += 1
+    t.number = s.number
+    t.moved_us, t.moved_lat, t.moved_lon = x.t_us, s.good_lat, s.good_lon
+    t.start_us, t.start_lat, t.start_lon = x.t_us, s.good_lat, s.good_lon
+    if x.metres != 0.0:
+        t.start_us, t.start_lat, t.start_lon = x.from_us, x.from_lat, x.from_lon
+    t.place_us, t.place_lat, t.place_lon = t.start_us, t.start_lat, t.start_lon
+    t.times[SAMPLES] = 1
+    enter_slot(t, clock, s.zone, t.start_us)
+    if x.metres != 0.0:
+        over, phone = (-1, -1) if x.gap else (s.over, s.phone)
+        spend(t, x, clock, s.zone, t.start_us, True, over, phone)
+        _way(s, t, x, clock)
+
+
+@compiled
+def _interval(s: Device, t: Trip, x: Now, limits: Limits, clock: Clock, out: Out, slot: int) -> None:
+    """Account for the time since the sample before: its values held until now, unless that is too long."""
+    long = x.dt_us > limits.gap_us
+    moving, over, phone = s.moving, s.over, s.phone
+    if long:
+        moving, over, phone = x.metres > 0.0, -1, -1
+        t.fast_us = -1
+    spend(t, x, clock, s.zone, s.last_us, moving, over, phone)
+    if moving:
+        t.moved_us, t.moved_lat, t.moved_lon = x.t_us, s.good_lat, s.good_lon
+    episode(t, x, limits, out, slot, int(SPEEDING), over > 0, s.over_mph)
+    episode(t, x, limits, out, slot, int(PHONE), phone > 0, shown_speed(s))
+
+
+@compiled
+def _way(s: Device, t: Trip, x: Now, clock: Clock) -> None:
+    """Account for a step or a bridged gap."""
+    over, phone = s.over, s.phone
+    if x.gap:
+        t.gap_m += x.metres
+        over, phone = -1, -1
+    mph = x.speed / MS_PER_MPH
+    if x.gap or x.speed < 0.0:
+        mph = band_mph(x.metres, x.t_us - x.from_us)
+    travel(t, x, clock, s.zone, x.from_us, mph, over, phone)
+
+
+@compiled
+def _remember(s: Device, x: Now) -> None:
+    """Hold the sample's values until the next one."""
+    s.last_us, s.speed, s.moving, s.phone = x.t_us, x.speed, x.moving, x.phone
+    s.over = -1
+    if not isnan(x.limit_mph) and x.speed >= 0.0:
+        s.over, s.over_mph = over_class(x.mph, x.limit_mph), x.mph - x.limit_mph
+
+
+@compiled
+def _decide(s: Device, t: Trip, x: Now, limits: Limits, out: Out, slot: int) -> None:
+    """Confirm, end or forget the open trip as of this sample."""
+    driven = x.metres > 0.0 and x.speed > limits.start_ms
+    if x.verdict == REANCHORED:
+        t.place_us, t.place_lat, t.place_lon = x.t_us, s.good_lat, s.good_lon
+        if not t.confirmed:
+            s.open = False
             return
-        patience_us = self._session_us if trip.confirmed and self._is_short(trip) else self._end_us
-        if t_us - min(trip.place_us, trip.moved_us) >= patience_us:
-            self._append(out, self._rest(state, trip))
-        elif not trip.confirmed:
-            self._confirm(state, trip, t_us)
+    elif x.verdict != UNUSABLE and (driven or _left(s, t, limits)):
+        t.place_us, t.place_lat, t.place_lon = x.t_us, s.good_lat, s.good_lon
+    if x.kind == SAID_OFF:
+        cut(s, t, limits, END_IGNITION, out, slot)
+        return
+    patience_us = limits.session_us if t.confirmed and is_short(t, limits) else limits.end_us
+    if x.t_us - min(t.place_us, t.moved_us) >= patience_us:
+        _rest(s, t, limits, out, slot)
+    elif not t.confirmed:
+        _confirm(s, t, x, limits)
 
-    def _left(self, state: DeviceState, trip: OpenTrip) -> bool:
-        """Tell whether the device is more than 200 m from the place where its stay began."""
-        return flat_m(trip.place_lat, trip.place_lon, state.good_lat, state.good_lon) > self.rules.end_radius_m
 
-    def _confirm(self, state: DeviceState, trip: OpenTrip, t_us: int) -> None:
-        """Confirm a beginning: more than 200 m away from its start, or faster than 5 mph for 30 s."""
-        if state.speed > self._start_ms:
-            if trip.fast_us < 0:
-                trip.fast_us = t_us
-        else:
-            trip.fast_us = -1
-        away = flat_m(trip.start_lat, trip.start_lon, state.good_lat, state.good_lon)
-        fast = trip.fast_us >= 0 and t_us - trip.fast_us >= self._start_run_us
-        trip.confirmed = fast or away > self.rules.start_distance_m
+@compiled
+def _left(s: Device, t: Trip, limits: Limits) -> bool:
+    """Tell whether the device is more than 200 m from the place where its stay began."""
+    return flat_m(t.place_lat, t.place_lon, s.good_lat, s.good_lon) > limits.radius_m
 
-    def _again(self, state: DeviceState, s: Sample, out: Folded) -> None:
-        """Take in another sample of the same instant: only what it asserts counts."""
-        if state.trip is None:
-            return
-        if s.event_type != _NORMAL:
-            note_assertion(state.trip.senses, s)
-        if s.event_type == _IGNITION_OFF:
-            self._append(out, self._cut(state, END_IGNITION))
 
-    def _rest(self, state: DeviceState, trip: OpenTrip) -> Closed | None:
-        """End at standstill: the trip ended when the car last moved, what came after is not part of it."""
-        state.trip = None
-        if not trip.confirmed:
-            return None
-        end = (trip.moved_us, trip.moved_lat, trip.moved_lon)
-        return self._keep(trip, self._content(state, trip, end, END_STANDSTILL))
+@compiled
+def _confirm(s: Device, t: Trip, x: Now, limits: Limits) -> None:
+    """Confirm a beginning: more than 200 m away from its start, or faster than 5 mph for 30 s."""
+    if s.speed <= limits.start_ms:
+        t.fast_us = -1
+    elif t.fast_us < 0:
+        t.fast_us = x.t_us
+    away = flat_m(t.start_lat, t.start_lon, s.good_lat, s.good_lon)
+    fast = t.fast_us >= 0 and x.t_us - t.fast_us >= limits.start_run_us
+    t.confirmed = fast or away > limits.start_m
 
-    def _cut(self, state: DeviceState, reason: str) -> Closed | None:
-        """End at the last sample: the device went off, fell silent or changed hands."""
-        trip, state.trip = state.trip, None
-        if trip is None or not trip.confirmed:
-            return None
-        aggregate.join_tail(trip)
-        end = (state.last_us, state.good_lat, state.good_lon)
-        return self._keep(trip, self._content(state, trip, end, reason))
 
-    def _content(
-        self, state: DeviceState, trip: OpenTrip, end: tuple[int, float, float], reason: str | None
-    ) -> TripContent:
-        return aggregate.content(
-            trip, self.rules, driver_id=state.driver_id, device_id=state.device_id, zone=state.zone, end=end,
-            reason=reason,
-        )  # fmt: skip
+@compiled
+def _again(s: Device, t: Trip, x: Now, limits: Limits, out: Out, slot: int) -> None:
+    """Take in another sample of the same instant: only what it asserts counts."""
+    if s.open:
+        if x.kind != SAID_NORMAL:
+            note_assertion(t, x, out, slot)
+        if x.kind == SAID_OFF:
+            cut(s, t, limits, END_IGNITION, out, slot)
 
-    def _is_short(self, trip: OpenTrip) -> bool:
-        """Tell whether this is shorter than 500 m and, to its last movement, than 300 s: not a trip (yet)."""
-        return trip.metres < self.rules.min_distance_m and trip.moved_us - trip.start_us < self._min_us
 
-    def _keep(self, trip: OpenTrip, content: TripContent) -> Closed:
-        return Closed(content, not self._is_short(trip), trip.ref)
+@compiled
+def is_short(t: Trip, limits: Limits) -> bool:
+    """Tell whether this is shorter than 500 m and, to its last movement, than 300 s: not a trip (yet)."""
+    return t.metres < limits.min_m and t.moved_us - t.start_us < limits.min_us
 
-    @staticmethod
-    def _append(out: Folded, closed: Closed | None) -> None:
-        if closed is not None:
-            out.closed.append(closed)
+
+@compiled
+def _rest(s: Device, t: Trip, limits: Limits, out: Out, slot: int) -> None:
+    """End at standstill: the trip ended when the car last moved, what came after is not part of it."""
+    s.open = False
+    if t.confirmed:
+        s.closed_us = t.moved_us
+        put(s, t, limits, out, slot, END_STANDSTILL)
+
+
+@compiled
+def cut(s: Device, t: Trip, limits: Limits, reason: int, out: Out, slot: int) -> None:
+    """End at the last sample: the device went off, fell silent or changed hands."""
+    if s.open and t.confirmed:
+        s.closed_us = s.last_us
+        put(s, t, limits, out, slot, reason)
+    s.open = False
+
+
+@compiled
+def put(s: Device, t: Trip, limits: Limits, out: Out, slot: int, reason: int) -> None:
+    """Put the open trip, as it is if it ends for this reason, with the closings, and its events that are still kept."""
+    place = out.cursor[3]
+    out.cursor[3] += 1
+    out.closed[place] = t
+    ended: Trip = out.closed[place]
+    c: Closing = out.closings[place]
+    c.slot, c.driver, c.zone, c.reason, c.kept = slot, s.driver, s.zone, reason, not is_short(t, limits)
+    if reason in (END_STANDSTILL, STILL_OPEN):
+        c.end_us, c.end_lat, c.end_lon = t.moved_us, t.moved_lat, t.moved_lon
+    else:
+        c.end_us, c.end_lat, c.end_lon = s.last_us, s.good_lat, s.good_lon
+        join_tail(ended)
+    hand_out_all(ended, out, slot)
+
+
+@entry
+def view(tables: Tables, slots: Longs, out: Out, reason: int) -> None:
+    """Put what the confirmed open trips of these devices would be if they ended now; the devices stay as they are.
+
+    ``out`` must have room for all of them.
+    """
+    limits: Limits = tables.limits[0]
+    for slot in slots:
+        s: Device = tables.devices[slot]
+        t: Trip = tables.trips[slot]
+        if s.open and t.confirmed:
+            put(s, t, limits, out, slot, reason)

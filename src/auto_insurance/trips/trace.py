@@ -1,56 +1,45 @@
-"""From newly stored samples to trips: in order by a fold, out of order by cutting the session anew."""
+"""From newly stored samples to trips: in order by a fold, out of order by folding anew from a checkpoint."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from itertools import groupby
-from typing import Protocol
+from datetime import datetime
 
+import numpy as np
 import structlog
 
 from auto_insurance.infra.bus.protocol import TopicPartition
 from auto_insurance.infra.db.uow import UnitOfWork
-from auto_insurance.kernel.clock import from_us
-from auto_insurance.telematics.schemas import Quality, Sample
-from auto_insurance.trips import repository
-from auto_insurance.trips.aggregate import TripContent
+from auto_insurance.kernel.clock import to_us
+from auto_insurance.telematics.columns import Columns
+from auto_insurance.telematics.schemas import Quality
+from auto_insurance.trips import fold, repository_states
+from auto_insurance.trips.contents import Closed, Ref
+from auto_insurance.trips.fold import Groups, groups_of
 from auto_insurance.trips.ledger import Ledger, VehicleAt
+from auto_insurance.trips.recut import Behind, Recut, Recutter, SampleStore, stray_keys
 from auto_insurance.trips.rules import TripRules
-from auto_insurance.trips.segment import Segmenter
-from auto_insurance.trips.state import DeviceState, keep_units
-from auto_insurance.trips.states import StateCache, Tracked, tracked
+from auto_insurance.trips.segment import END_SILENCE, STILL_OPEN
+from auto_insurance.trips.state import Longs, Rows
+from auto_insurance.trips.states import StateCache, TraceOptions
+from auto_insurance.trips.track import UNITS
 
 log = structlog.get_logger(__name__)
-
-
-class SampleStore(Protocol):
-    """What is needed of the store of samples."""
-
-    async def load_samples(self, uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> list[Sample]: ...
-
-    async def session_bounds(self, uow: UnitOfWork, device_id: str, t_us: int, gap_us: int) -> tuple[int, int]: ...
-
-    async def flag(self, uow: UnitOfWork, keys: Sequence[tuple[str, int, str]], quality: int) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class TraceOptions:
-    """``settle_s``: how long after the last arrival silence may close a trip. ``page_s``: how much of a session is read
-    at a time. ``max_cached``: device states kept in memory. ``silent_at_once``: trips closed per tick."""
-
-    settle_s: float = 30.0
-    page_s: float = 6 * 3600.0
-    max_cached: int = 20_000
-    silent_at_once: int = 500
+__all__ = ["News", "SampleStore", "TraceOptions", "Tracer"]
 
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a batch stored anew. Maps are complete for the devices of ``samples``."""
+    """What a batch stored anew: ``columns`` holds nothing else. Maps are complete for the devices that it has.
 
-    samples: Sequence[Sample]
+    ``newest_before``: by device (``columns.devices``) its newest stored event before this batch, -1 if none.
+    """
+
+    columns: Columns
+    newest_before: Longs
     partitions: Mapping[str, TopicPartition]
     zones: Mapping[str, str]
     vehicle_at: VehicleAt
@@ -62,133 +51,146 @@ class Tracer:
     def __init__(self, store: SampleStore, rules: TripRules, options: TraceOptions) -> None:
         self.rules = rules
         self.options = options
-        self.cache = StateCache(options.max_cached)
+        self.cache = StateCache(rules, options)
         self._store = store
-        self._segmenter = Segmenter(rules)
+        self._recutter = Recutter(store, self.cache)
+        self._warm = False
 
     async def follow(self, uow: UnitOfWork, news: News) -> None:
         """Bring states and trips up to date with newly stored samples."""
-        if not news.samples:
+        columns = news.columns
+        if not len(columns):
             return
-        ordered = sorted(news.samples, key=lambda s: (s.device_id, s.t_us, s.event_id))
-        groups = {device_id: list(samples) for device_id, samples in groupby(ordered, key=lambda s: s.device_id)}
-        known = await self.cache.load(uow, list(groups))
-        ledger = Ledger()
-        flagged: list[Sample] = []
-        changed: list[Tracked] = []
-        for device_id, samples in groups.items():
-            item = known.get(device_id)
-            if item is None:
-                state = DeviceState(device_id=device_id)
-                item = Tracked(state, news.partitions[device_id], 0, -1, from_us(samples[0].received_us))
-            item.tp = news.partitions[device_id]
-            suspect = item.state.units_suspect
-            if self._is_late(item, samples[0]):
-                flagged += await self._recut(uow, item, samples, news, ledger)
-            else:
-                flagged += self._extend(item, samples, news, ledger)
-            self._after(item, samples)
-            if item.state.units_suspect not in {None, suspect}:
-                log.warning("device_units_suspect", device_id=device_id, suspect=item.state.units_suspect)
-            changed.append(item)
-        await ledger.write(uow)
-        if flagged:
-            await self._store.flag(
-                uow, [(s.device_id, s.t_us, s.event_id) for s in flagged], int(Quality.IMPLIED_SPEED)
-            )
-        await self.cache.save(uow, changed)
+        await self._warm_up()
+        groups = groups_of(columns)
+        names = [columns.devices[code] for code in groups.codes.tolist()]
+        slots = await self.cache.load(uow, names)
+        self.cache.touch(slots, [news.partitions[name] for name in names])
+        before = self._watched(slots)
+        recut = Recut(news.zones, news.vehicle_at, Ledger())
+        closed = await self._fold(uow, news, groups, slots, recut)
+        opened = self._show(slots, recut)
+        await self._write(uow, recut)
+        after = self._watched(slots)
+        self._warn(slots, before["units_suspect"], after["units_suspect"])
+        due = self.cache.due(slots) | (before["units_suspect"] != after["units_suspect"])
+        due |= (before["driver"] != after["driver"]) & (before["driver"] >= 0)
+        await self._save(uow, {*slots[due].tolist(), *opened, *(one.slot for one in closed)}, recut)
 
     async def close_silent(self, uow: UnitOfWork, topic: str, caught_up: Mapping[int, datetime]) -> int:
-        """Close trips whose silence deadline lies before what their partition is caught up to; returns how many."""
-        rows = await repository.silent_states(uow, topic, caught_up, self.options.silent_at_once)
+        """Close trips whose silence deadline lies before what their partition is caught up to; returns how many.
+
+        Devices may have sent more since their checkpoint: what counts is their state, not the stored deadline.
+        """
+        await self._warm_up()
+        rows = await repository_states.silent_states(uow, topic, caught_up, self.options.silent_at_once)
         if not rows:
             return 0
-        ledger = Ledger()
-        items = [tracked(row) for row in rows]
-        for item in items:
-            closed = self._segmenter.close_silent(item.state)
-            if closed is not None:
-                ledger.close(closed, _no_vehicle)
-            item.silence_deadline = None
-        await ledger.write(uow)
-        await self.cache.save(uow, items)
-        return len(items)
+        cache = self.cache
+        items: list[Behind] = []
+        for row in rows:
+            if row.device_id not in cache.table.slot_of:
+                slot = cache.put(row.device_id, row)
+                after = max(int(cache.table.device(slot).last_us), 0) + 1
+                items.append(Behind(slot, row.device_id, [after], after))
+        recut = Recut(self._zones([item.slot for item in items]), _no_vehicle, Ledger())
+        await self._recutter.run(uow, [item for item in items if item.times[0] > 1], recut)
+        slots = [cache.table.slot_of[row.device_id] for row in rows]
+        over = []
+        for slot, row in zip(slots, rows, strict=True):
+            deadline = cache.deadline_us(slot)
+            if deadline is not None and deadline < to_us(caught_up[row.partition]):
+                over.append(slot)
+        for one in cache.folder.view(np.array(over, np.int64), END_SILENCE):
+            self._silence(one.slot, recut.ledger.close(one, _no_vehicle))
+        await self._write(uow, recut)
+        await self._save(uow, set(slots), recut)
+        return len(over)
 
-    def _is_late(self, item: Tracked, first: Sample) -> bool:
-        """Tell whether the fold can't simply go on: out of order, or within the silence that closed a trip."""
-        last = item.state.last_us
-        if last < 0:
-            return False
-        return first.t_us <= last or (item.state.silent and first.t_us - last < self.rules.session_gap_us)
+    async def _fold(self, uow: UnitOfWork, news: News, groups: Groups, slots: Longs, recut: Recut) -> list[Closed]:
+        """Fold what is new: devices in order all at once, the others anew. Returns what the former closed."""
+        columns, devices = news.columns, self.cache.table.devices
+        last, newest = devices["last_us"][slots], news.newest_before[groups.codes]
+        first = columns.t_us[groups.order[groups.starts]]
+        behind = (newest > last) | ((last >= 0) & (first <= last))
+        closed, flagged = self.cache.folder.fold(columns, groups.where(~behind), slots[~behind], news.zones)
+        recut.strays += stray_keys(columns, flagged)
+        for one in closed:
+            recut.ledger.close(one, news.vehicle_at)
+        if behind.any():
+            items = self._items(columns, groups.where(behind), slots[behind], newest[behind])
+            await self._recutter.run(uow, items, recut)
+        return closed
 
-    def _extend(self, item: Tracked, samples: Sequence[Sample], news: News, ledger: Ledger) -> list[Sample]:
-        folded = self._segmenter.advance(item.state, samples, news.zones)
-        for closed in folded.closed:
-            ledger.close(closed, news.vehicle_at)
-        trip = item.state.trip
-        if trip is not None and trip.confirmed and trip.ref is None:
-            content = self._segmenter.preview(item.state)
-            if content is not None:
-                trip.ref = ledger.open(content, news.vehicle_at)
-        return folded.flagged
+    def _items(self, columns: Columns, groups: Groups, slots: Longs, newest: Longs) -> list[Behind]:
+        items = []
+        for group, slot in enumerate(slots.tolist()):
+            rows = groups.order[groups.starts[group] : groups.ends[group]]
+            times = columns.t_us[rows].tolist()
+            name = columns.devices[groups.codes[group]]
+            items.append(Behind(slot, name, times, max(int(newest[group]), times[-1])))
+        return items
 
-    async def _recut(
-        self, uow: UnitOfWork, item: Tracked, samples: Sequence[Sample], news: News, ledger: Ledger
-    ) -> list[Sample]:
-        """Cut every session that a new sample lies in anew, from the stored samples."""
-        device_id = samples[0].device_id
-        newest = max(item.last_event_us, samples[-1].t_us)
-        flagged: list[Sample] = []
-        done_us = -1
-        for sample in samples:
-            if sample.t_us <= done_us:
-                continue
-            bounds = await self._store.session_bounds(uow, device_id, sample.t_us, self.rules.session_gap_us)
-            done_us = bounds[1]
-            state = DeviceState(device_id=device_id)
-            contents: list[TripContent] = []
-            await self._fold_session(uow, state, bounds, news, contents, flagged)
-            is_last = bounds[1] >= newest
-            if not is_last:
-                closed = self._segmenter.close_silent(state)
-                contents += [closed.content] if closed is not None and closed.kept else []
-            current = self._segmenter.preview(state) if is_last else None
-            old = await repository.trips_within(uow, device_id, *bounds)
-            ref = ledger.recut(old, contents, current, bounds[1], news.vehicle_at)
-            if is_last:
-                if state.trip is not None:
-                    state.trip.ref = ref
-                keep_units(item.state, state)
-                item.state = state
-        return flagged
+    def _show(self, slots: Longs, recut: Recut) -> list[int]:
+        """Note the trips that were confirmed, or go on after silence had closed them; returns their slots."""
+        table = self.cache.table
+        devices, trips = table.devices, table.trips
+        mask = devices["open"][slots] & trips["confirmed"][slots] & ~trips["shown"][slots] & ~devices["silent"][slots]
+        opened = slots[mask]
+        if len(opened):
+            for one in self.cache.folder.view(opened, STILL_OPEN):
+                ref = recut.ledger.open(one.content, one.ref, recut.vehicle_at)
+                table.refs[one.slot] = (int(devices["number"][one.slot]), ref)
+            trips["shown"][opened] = True
+        chosen: list[int] = opened.tolist()
+        return chosen
 
-    async def _fold_session(
-        self, uow: UnitOfWork, state: DeviceState, bounds: tuple[int, int], news: News, contents: list[TripContent],
-        flagged: list[Sample],
-    ) -> None:  # fmt: skip
-        at_us, until_us = bounds
-        page_us = int(self.options.page_s * 1_000_000)
-        while at_us <= until_us:
-            to_us = min(until_us, at_us + page_us)
-            page = await self._store.load_samples(uow, state.device_id, at_us, to_us)
-            folded = self._segmenter.advance(state, page, news.zones)
-            contents += [closed.content for closed in folded.closed if closed.kept]
-            flagged += folded.flagged
-            at_us = to_us + 1
+    def _zones(self, slots: Sequence[int]) -> dict[str, str]:
+        """Return the time zones of the drivers whom these devices are with as of their state."""
+        table = self.cache.table
+        states = [table.device(slot) for slot in slots]
+        return {table.drivers.names[s.driver]: table.zones.names[s.zone] for s in states if s.driver >= 0}
 
-    def _after(self, item: Tracked, samples: Sequence[Sample]) -> None:
-        """Note the newest event and arrival, and until when silence must last to close the open trip."""
-        arrival = from_us(max(sample.received_us for sample in samples))
-        item.last_event_us = max(item.last_event_us, samples[-1].t_us)
-        item.last_arrival = max(item.last_arrival, arrival)
-        trip = item.state.trip
-        if trip is None or not trip.confirmed:
-            item.silence_deadline = None
+    def _silence(self, slot: int, ref: Ref | None) -> None:
+        """Note that silence closed the open trip, which its device would go on with within the silence."""
+        table = self.cache.table
+        device = table.device(slot)
+        device.silent = True
+        table.refs.pop(slot, None)
+        if ref is not None:
+            table.refs[slot] = (int(device.number), ref)
+
+    def _watched(self, slots: Longs) -> Rows:
+        watched: Rows = self.cache.table.devices[["units_suspect", "driver"]][slots]
+        return watched
+
+    def _warn(self, slots: Longs, before: Longs, after: Longs) -> None:
+        for place in np.flatnonzero((before != after) & (after != 0)).tolist():
+            device_id = self.cache.table.ids[slots[place]]
+            log.warning("device_units_suspect", device_id=device_id, suspect=UNITS[after[place]])
+
+    async def _write(self, uow: UnitOfWork, recut: Recut) -> None:
+        """Write what became of trips, and which samples are out of reach."""
+        await recut.ledger.write(uow)
+        if recut.strays:
+            await self._store.flag(uow, recut.strays, int(Quality.IMPLIED_SPEED))
+
+    async def _save(self, uow: UnitOfWork, due: set[int], recut: Recut) -> None:
+        """Write checkpoints: of those that are due, and of those of which the stored one is not true any more."""
+        kept, cleared = set(recut.kept), set(recut.cleared)
+        await self.cache.save(uow, sorted({*due, *recut.due} - kept - cleared))
+        await self.cache.save(uow, sorted(kept - cleared), repository_states.KEEP)
+        await self.cache.save(uow, sorted(cleared), repository_states.CLEAR)
+        await self.cache.shrink(uow)
+
+    async def _warm_up(self) -> None:
+        """Have the rules compiled, or loaded, without holding up the event loop."""
+        if self._warm:
             return
-        item.silence_deadline = max(
-            from_us(item.state.last_us) + timedelta(microseconds=self.rules.session_gap_us),
-            item.last_arrival + timedelta(seconds=self.options.settle_s),
-        )
+        began = time.monotonic()
+        await asyncio.to_thread(fold.warm)
+        self._warm = True
+        log.info("trip_rules_ready", seconds=round(time.monotonic() - began, 2))
 
 
 def _no_vehicle(device_id: str, t_us: int) -> str | None:

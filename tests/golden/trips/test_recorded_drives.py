@@ -13,7 +13,7 @@ import pytest
 
 from auto_insurance.kernel.clock import from_us, to_us
 from auto_insurance.kernel.units import KMH_PER_MPH
-from auto_insurance.trips.aggregate import TripContent
+from auto_insurance.trips.contents import TripContent
 from auto_insurance.trips.rules import TripRules
 from tests.support.trips import kept, moved_to, recorded_drives, recorded_samples
 

@@ -235,8 +235,9 @@ async def test_stray_points_are_flagged_in_the_store_and_crashes_raise_an_alert(
 
 async def test_a_state_that_somebody_else_wrote_is_not_overwritten(worker: Worker) -> None:
     samples = Drive().go(12.0, 200).samples
+    worker.handler = new_handler(save_samples=1)
     await worker.send(samples[:100])
-    other = Worker(worker.db)
+    other = Worker(worker.db, new_handler(save_samples=1))
     await other.send(samples[100:150])
     with pytest.raises(StateConflict):
         await worker.send(samples[150:])

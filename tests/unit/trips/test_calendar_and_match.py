@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from auto_insurance.kernel.clock import to_us
-from auto_insurance.trips.calendar import LATE, NIGHT, RUSH, SLOT_US, WEEKEND, night_us, slot_flags
+from auto_insurance.trips import calendar
+from auto_insurance.trips.calendar import LATE, NIGHT, RUSH, SLOT_US, WEEKEND, clock_of
 from auto_insurance.trips.match import Span, match, overlap_us
 
 CHICAGO = "America/Chicago"
+flags_at = cast("Any", calendar.flags_at).py_func
+_night_us = cast("Any", calendar.night_us).py_func
+
+
+def slot_flags(zone: str, slot: int) -> int:
+    return int(flags_at(clock_of([zone]), 0, slot))
+
+
+def night_us(zone: str, from_us: int, to_us: int) -> int:
+    return int(_night_us(clock_of(["UTC", zone]), 1, from_us, to_us))
+
+
+@pytest.fixture(autouse=True)
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The rules as they are written, not compiled."""
+    monkeypatch.setattr(calendar, "flags_at", flags_at)
 
 
 def us(text: str, zone: str = CHICAGO) -> int:
@@ -49,6 +67,23 @@ def test_night_of_the_change_to_and_from_summer_time() -> None:
     assert night_us(CHICAGO, us("2026-01-05T12:00"), us("2026-01-06T12:00")) == 7 * hour
 
 
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(
+    st.integers(-40_000, 1_500_000),
+    st.sampled_from(
+        [CHICAGO, "UTC", "Africa/Casablanca", "Asia/Kathmandu", "Australia/Lord_Howe", "America/Sao_Paulo"]
+    ),
+)
+def test_the_clock_is_that_of_the_zone_whenever_it_changes(slot: int, zone: str) -> None:
+    slot += 1_140_000
+    local = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=900 * slot)).astimezone(ZoneInfo(zone))
+    flags = slot_flags(zone, slot)
+    assert bool(flags & NIGHT) == (local.hour >= 22 or local.hour < 5)
+    assert bool(flags & LATE) == (local.hour < 4)
+    assert bool(flags & WEEKEND) == (local.weekday() >= 5)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.integers(0, 30_000_000), st.integers(0, 90_000), st.sampled_from([CHICAGO, "Asia/Kathmandu", "UTC"]))
 def test_night_is_what_the_clock_says_second_by_second(start_s: int, span_s: int, zone: str) -> None:
     start_s += 1_767_225_600

@@ -8,13 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_insurance.telematics.schemas import Sample
-from auto_insurance.trips.aggregate import TripContent, content_hash
-from auto_insurance.trips.segment import Segmenter
-from auto_insurance.trips.state import DeviceState, dump_state, load_state
-from tests.support.trips import Drive, kept
+from auto_insurance.trips.contents import Closed, TripContent, content_hash
+from auto_insurance.trips.rules import TripRules
+from tests.support.trips import Drive, OneDevice, kept
 
-SEGMENTER = Segmenter()
-GAP_US = SEGMENTER.rules.session_gap_us
+GAP_US = TripRules().session_gap_us
 ZONES = {"DRV001": "America/Chicago", "DRV002": "Europe/Berlin"}
 
 
@@ -24,7 +22,7 @@ class MemoryDevice:
     def __init__(self) -> None:
         self.samples: dict[tuple[int, str], Sample] = {}
         self.trips: list[TripContent] = []
-        self.state = dump_state(DeviceState())
+        self.device = OneDevice()
 
     def receive(self, batch: list[Sample]) -> None:
         fresh = [
@@ -34,33 +32,29 @@ class MemoryDevice:
         self.samples |= {(s.t_us, s.event_id): s for s in fresh}
         if not fresh:
             return
-        state = load_state(self.state)
-        late = fresh[0].t_us <= state.last_us or (state.silent and fresh[0].t_us - state.last_us < GAP_US)
-        if late:
+        self.device.restart()
+        if fresh[0].t_us <= self.device.state.last_us:
             newest = max(t for t, _ in self.samples)
             done = -1
             for sample in fresh:
                 if sample.t_us > done:
-                    state, done = self._recut(state, sample.t_us, newest)
-        else:
-            folded = SEGMENTER.advance(state, fresh, ZONES)
-            self.trips += [closed.content for closed in folded.closed if closed.kept]
-        self.state = dump_state(state)
+                    done = self._recut(sample.t_us, newest)
+            return
+        self._keep(self.device.advance(fresh, ZONES))
 
-    def _recut(self, state: DeviceState, t_us: int, newest: int) -> tuple[DeviceState, int]:
+    def _keep(self, closed: list[Closed]) -> None:
+        self.trips += [one.content for one in closed if one.kept]
+
+    def _recut(self, t_us: int, newest: int) -> int:
         first, last = self._bounds(t_us)
         self.trips = [trip for trip in self.trips if trip.end_us < first or trip.start_us > last]
-        anew = DeviceState()
-        inside = sorted(
-            (s for s in self.samples.values() if first <= s.t_us <= last), key=lambda s: (s.t_us, s.event_id)
-        )
-        folded = SEGMENTER.advance(anew, inside, ZONES)
-        self.trips += [closed.content for closed in folded.closed if closed.kept]
+        anew = OneDevice()
+        self._keep(anew.advance([s for s in self.samples.values() if first <= s.t_us <= last], ZONES))
         if last >= newest:
-            return anew, last
-        closed = SEGMENTER.close_silent(anew)
-        self.trips += [closed.content] if closed is not None and closed.kept else []
-        return state, last
+            self.device = anew
+        else:
+            self._keep(anew.last())
+        return last
 
     def _bounds(self, t_us: int) -> tuple[int, int]:
         times = sorted({t for t, _ in self.samples})
@@ -72,15 +66,8 @@ class MemoryDevice:
             last += 1
         return times[first], times[last]
 
-    def fall_silent(self) -> None:
-        state = load_state(self.state)
-        closed = SEGMENTER.close_silent(state)
-        self.trips += [closed.content] if closed is not None and closed.kept else []
-        self.state = dump_state(state)
-
     def result(self) -> list[bytes]:
-        if not load_state(self.state).silent:
-            self.fall_silent()
+        self._keep(self.device.last())
         return [content_hash(trip) for trip in sorted(self.trips, key=lambda trip: trip.start_us)]
 
 
@@ -139,29 +126,26 @@ def test_any_order_copies_batches_and_restarts_give_the_trips_of_one_sorted_pass
         size = rng.choice([1, 7, 50, 400]) if order != "any" else rng.choice([50, 400])
         device.receive(sent[at : at + size])
         at += size
-        if rng.random() < 0.1:
-            device.fall_silent()
-    want = [content_hash(trip) for trip in kept(samples, SEGMENTER, ZONES)]
+    want = [content_hash(trip) for trip in kept(samples, zones=ZONES)]
     assert device.result() == want
 
 
 @settings(max_examples=60, deadline=None)
 @given(drives)
 def test_a_saved_state_continues_bit_by_bit(samples: list[Sample]) -> None:
-    state, trips = DeviceState(), []
-    for sample in samples:
-        state = load_state(dump_state(state))
-        trips += SEGMENTER.advance(state, [sample], ZONES).closed
-    last = SEGMENTER.close_silent(state)
-    trips += [] if last is None else [last]
-    want = kept(samples, SEGMENTER, ZONES)
+    device, trips = OneDevice(), []
+    for sample in samples[:300]:
+        device.restart()
+        trips += device.advance([sample], ZONES)
+    trips += device.last()
+    want = kept(samples[:300], zones=ZONES)
     assert [closed.content for closed in trips if closed.kept] == want
 
 
 @settings(max_examples=60, deadline=None)
 @given(drives)
 def test_the_parts_of_a_trip_add_up(samples: list[Sample]) -> None:
-    for trip in kept(samples, SEGMENTER, ZONES):
+    for trip in kept(samples, zones=ZONES):
         assert abs(trip.moving_s + trip.idle_s - trip.duration_s) < 1e-6
         bands = trip.low_speed_miles + trip.mid_speed_miles + trip.high_speed_miles
         assert abs(bands - trip.distance_miles) < 1e-9
@@ -181,7 +165,7 @@ def test_the_parts_of_a_trip_add_up(samples: list[Sample]) -> None:
 @given(drives, st.lists(st.integers(0, 10_000), max_size=6))
 def test_the_way_is_never_longer_than_the_path_driven(samples: list[Sample], at: list[int]) -> None:
     """Neither drift nor stray points invent miles: no more than the true path plus the jitter that was put in."""
-    for trip in kept(samples, SEGMENTER, ZONES):
+    for trip in kept(samples, zones=ZONES):
         inside = [s for s in samples if trip.start_us <= s.t_us <= trip.end_us]
         fastest = 36.0 * (trip.end_us - trip.start_us) / 1e6
         assert trip.distance_miles * 1609.344 <= fastest + 20.0

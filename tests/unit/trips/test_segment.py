@@ -10,9 +10,8 @@ import pytest
 from auto_insurance.kernel.units import METRES_PER_MILE
 from auto_insurance.telematics.schemas import Quality
 from auto_insurance.trips.rules import TripRules
-from auto_insurance.trips.segment import Segmenter
-from auto_insurance.trips.state import DeviceState
-from tests.support.trips import START_US, Drive, fold, kept
+from auto_insurance.trips.track import UNITS
+from tests.support.trips import START_US, Drive, OneDevice, fold, kept
 
 
 def metres(drive: Drive) -> float:
@@ -65,9 +64,9 @@ def test_ten_minutes_of_silence_end_a_trip(gap_s: float, count: int) -> None:
 
 
 def test_an_hour_splits_even_if_silence_may_last_longer() -> None:
-    segmenter = Segmenter(TripRules(silence_s=7200.0))
+    rules = TripRules(silence_s=7200.0)
     drive = Drive().go(12.0, 100).wait(3600).go(12.0, 100)
-    assert len(kept(drive.samples, segmenter)) == 2
+    assert len(kept(drive.samples, rules)) == 2
 
 
 def test_a_change_of_driver_splits() -> None:
@@ -130,8 +129,9 @@ def test_stray_points_are_flagged_and_do_not_lock_the_device() -> None:
         drive.emit(12.0, latitude=drive.lat + 1.0).wait(1)
         drive.move(12.0)
     drive.go(12.0, 50)
-    folded = Segmenter().advance(DeviceState(), drive.samples, {})
-    assert [s.t_us - START_US for s in folded.flagged] == [50_000_000, 51_000_000, 52_000_000]
+    device = OneDevice()
+    device.advance(drive.samples)
+    assert [s.t_us - START_US for s in device.flagged] == [50_000_000, 51_000_000, 52_000_000]
     assert metres(drive) == pytest.approx(103 * 12, abs=25)
 
 
@@ -139,8 +139,9 @@ def test_five_points_that_agree_are_believed_and_the_jump_adds_nothing() -> None
     drive = Drive().go(12.0, 60)
     drive.lat += 1.0
     drive.go(12.0, 60)
-    folded = Segmenter().advance(DeviceState(), drive.samples, {})
-    assert len(folded.flagged) == 4
+    device = OneDevice()
+    device.advance(drive.samples)
+    assert len(device.flagged) == 4
     assert metres(drive) == pytest.approx(115 * 12, abs=40)
 
 
@@ -209,8 +210,10 @@ def test_a_garage_without_positions_ends_the_trip() -> None:
 
 def test_samples_out_of_order_are_refused() -> None:
     drive = Drive().go(12.0, 3)
+    device = OneDevice()
+    device.advance(drive.samples[2:])
     with pytest.raises(ValueError, match="order"):
-        Segmenter().advance(DeviceState(), reversed(drive.samples), {})
+        device.advance(drive.samples[:2])
 
 
 def test_the_date_line_is_no_jump() -> None:
@@ -227,30 +230,30 @@ def test_wrong_units_are_suspected(factor: float, verdict: str | None) -> None:
     for _ in range(1600):
         drive.move(20.0)
         drive.emit(20.0 * factor).wait(1)
-    state = DeviceState()
-    Segmenter().advance(state, drive.samples, {})
-    assert state.units_suspect == verdict
+    device = OneDevice()
+    device.advance(drive.samples)
+    assert UNITS[device.state.units_suspect] == verdict
 
 
 def test_in_progress_trips_can_be_seen_once_confirmed() -> None:
-    segmenter, state = Segmenter(), DeviceState()
+    device = OneDevice()
     drive = Drive().go(12.0, 60)
-    segmenter.advance(state, drive.samples[:10], {})
-    assert segmenter.preview(state) is None
-    segmenter.advance(state, drive.samples[10:], {})
-    trip = segmenter.preview(state)
+    device.advance(drive.samples[:10])
+    assert device.preview() is None
+    device.advance(drive.samples[10:])
+    trip = device.preview()
     assert trip is not None
     assert trip.end_reason is None
     assert trip.start_us == START_US
 
 
 def test_a_slow_start_is_confirmed_by_30_s_above_5_mph() -> None:
-    segmenter, state = Segmenter(), DeviceState()
+    device = OneDevice()
     drive = Drive()
     for i in range(40):
         drive.course = 9.0 * i
         drive.go(3.0, 1)
-    segmenter.advance(state, drive.samples[:29], {})
-    assert segmenter.preview(state) is None
-    segmenter.advance(state, drive.samples[29:], {})
-    assert segmenter.preview(state) is not None
+    device.advance(drive.samples[:29])
+    assert device.preview() is None
+    device.advance(drive.samples[29:])
+    assert device.preview() is not None
