@@ -46,6 +46,7 @@ def parsed(arguments: list[str]) -> tuple[list[str], Options]:
 
 
 def _end(number: int, _: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not break off the clearing up
     sys.exit(128 + number)
 
 

@@ -1,13 +1,14 @@
 """``python -m benchmarks.profiled FILE COMMAND...``: run a command of the product under a sampler; stacks go to FILE.
 
-A thread looks at the main thread 200 times a second from the moment on in which its event loop runs. What it sees is
-where the interpreter is; C code counts for the line that called it. Other threads are told of by their processor time.
-For benchmarks only: the product itself has no such thread.
+The kernel interrupts after every 5 ms of processor time, and the main thread notes where it is; waiting is not seen.
+(A thread that samples others would see them mostly where they let go of the interpreter's lock.) C code counts for the
+line that called it. For benchmarks only: the product itself has no such timer.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import threading
 import time
@@ -17,65 +18,46 @@ from types import FrameType
 
 INTERVAL_S = 0.005
 LOOP = ("asyncio/runners.py", "asyncio/base_events.py", "uvloop/__init__.py")
-"""Files whose frame on top means that the event loop itself runs: it waits for something."""
+"""Files of the event loop: before one of them is in the stack the process still starts."""
 
 
-class Sampler(threading.Thread):
+class Sampler:
     """Counts, per function, on how many samples it was on top and on how many it was anywhere in the stack."""
 
     def __init__(self) -> None:
-        super().__init__(name="sampler", daemon=True)
         self.own: Counter[str] = Counter()
         self.under: Counter[str] = Counter()
-        self.samples = self.waiting = 0
-        self.cpu_s: dict[str, float] = {}
-        self.ended = threading.Event()
+        self.samples = 0
+        self.started = time.monotonic()
 
-    def run(self) -> None:
-        """Sample until told to end."""
-        main = threading.main_thread().ident
-        number = 0
-        while not self.ended.wait(INTERVAL_S):
-            frame = sys._current_frames().get(main or 0)
-            if frame is not None:
-                self._note(frame)
-            number += 1
-            if number % 100 == 0:
-                self._read_clocks()
+    def start(self) -> None:
+        """Begin."""
+        signal.signal(signal.SIGPROF, self._note)
+        signal.setitimer(signal.ITIMER_PROF, INTERVAL_S, INTERVAL_S)
 
-    def _note(self, frame: FrameType) -> None:
+    def _note(self, _: int, frame: FrameType | None) -> None:
         stack = []
-        walk: FrameType | None = frame
-        while walk is not None:
-            stack.append(walk)
-            walk = walk.f_back
+        while frame is not None:
+            stack.append(frame)
+            frame = frame.f_back
         if not any(_in(one, LOOP) for one in stack):
             return
         self.samples += 1
-        if _in(frame, LOOP):
-            self.waiting += 1
-            return
-        self.own[f"{_name(frame)}:{frame.f_lineno}"] += 1
+        self.own[f"{_name(stack[0])}:{stack[0].f_lineno}"] += 1
         self.under.update({_name(one) for one in stack})
 
-    def _read_clocks(self) -> None:
-        """Note the processor time of each thread that Python knows."""
-        for thread in threading.enumerate():
-            if thread.ident is None or not hasattr(time, "pthread_getcpuclockid"):
-                continue
-            try:
-                self.cpu_s[thread.name] = time.clock_gettime(time.pthread_getcpuclockid(thread.ident))
-            except OSError:
-                continue
-
     def write(self, file: Path) -> None:
-        """Write what was seen."""
-        self.ended.set()
-        self.join()
+        """End, and write what was seen."""
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        clocks = {}
+        for thread in threading.enumerate():
+            if thread.ident is not None and hasattr(time, "pthread_getcpuclockid"):
+                clocks[thread.name] = round(time.clock_gettime(time.pthread_getcpuclockid(thread.ident)), 2)
         found = {
             "samples": self.samples,
-            "waiting": self.waiting,
-            "threads_cpu_s": {name: round(used, 2) for name, used in self.cpu_s.items()},
+            "seconds": round(time.monotonic() - self.started, 1),
+            "process_cpu_s": round(time.process_time(), 2),
+            "threads_cpu_s": clocks,
             "own": self.own.most_common(60),
             "under": self.under.most_common(120),
         }

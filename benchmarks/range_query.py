@@ -59,11 +59,14 @@ def main(options: Options) -> None:
         ]
         if held[0] != held[1] or not held[0]:
             raise Wrong(f"the tables were to be alike, and hold {held}")
-        report.note(f"{held[0]:,} events of {drivers:,} drivers over {MONTHS} months; {ASKED} drivers asked per run.")
+        report.note(
+            f"{held[0]:,} events of {drivers:,} drivers over {MONTHS} months, "
+            f"{min(ASKED, drivers)} of them asked for per run."
+        )
         times: dict[tuple[str, str, str], _Times] = {}
         for number in range(options.runs):
             for table in (copyrows.TABLE, SINGLE):
-                how = _cold(lab)
+                how = _cold(lab, drop=not options.quick)
                 for state in ("cold", "warm"):
                     for name, span in RANGES.items():
                         found = times.setdefault((name, state, table), _Times())
@@ -76,14 +79,15 @@ def main(options: Options) -> None:
     report.finish()
 
 
-def _cold(lab: Lab) -> str:
-    """Restart the server and drop the system's cache where we may; returns what was done."""
+def _cold(lab: Lab, *, drop: bool) -> str:
+    """Restart the server, drop the system's cache if wanted and where we may; returns what was done."""
     lab.postgres.stop()
     os.sync()
     dropped = False
-    with suppress(OSError):
-        _CACHES.write_text("3")
-        dropped = True
+    if drop:
+        with suppress(OSError):
+            _CACHES.write_text("3")
+            dropped = True
     lab.postgres.start()
     return "server restarted, the system's cache dropped" if dropped else "server restarted, the system's cache kept"
 

@@ -12,7 +12,7 @@ from benchmarks.store import LIMIT_EVENTS, backlog, limit_traffic
 
 CONSUMERS = (1, 2, 3)
 SIZE = 60
-WITHIN_S, QUICK_WITHIN_S = 20.0, 6.0
+WITHIN_S, QUICK_WITHIN_S = 12.0, 6.0
 MOST_RUNS = 3
 
 
@@ -22,7 +22,7 @@ def main(options: Options) -> None:
     engine = options.engines[0]
     with Lab(options.devices) as lab:
         template, book = backlog(lab, options, engine, SIZE)
-        limit = CopyLimit(lab, limit_traffic(options, LIMIT_EVENTS // 2))
+        limit = CopyLimit(lab, limit_traffic(options, LIMIT_EVENTS))
         runs: dict[int, list[Drained]] = {consumers: [] for consumers in CONSUMERS}
         for _ in range(min(options.runs, MOST_RUNS)):
             limit.measure()
