@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_insurance.kernel.clock import from_us, to_us
@@ -26,6 +26,7 @@ def one_by_one(values: list[str | int | float]) -> list[int]:
     return [NO_TIME if (at := parse_timestamp(value)) is None else at for value in values]
 
 
+@settings(deadline=None)
 @given(st.lists(usual, min_size=24, max_size=40), st.data())
 def test_usual_texts_also_with_a_wrong_character(values: list[str], data: st.DataObject) -> None:
     for _ in range(3):
@@ -36,6 +37,7 @@ def test_usual_texts_also_with_a_wrong_character(values: list[str], data: st.Dat
     assert parse_timestamps(values).tolist() == one_by_one([*values])
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.integers() | st.floats() | st.text(max_size=34) | usual | st.integers(0, 4_000_000_000_000), max_size=30
