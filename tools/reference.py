@@ -12,7 +12,7 @@ from auto_insurance.entrypoints.api import bare_app
 from auto_insurance.infra import config, metrics
 from auto_insurance.risk import features
 from auto_insurance.risk.scoring import load_model
-from tools import domain_events, errors
+from tools import domain_events, errors, wire
 from tools.routes import RouteInfo, routes_of
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -89,6 +89,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "risk-features.md": render_features,
     "http.md": render_http,
     "openapi.json": render_openapi,
+    wire.SCHEMA_FILE: wire.render_schema,
+    wire.ASYNCAPI_FILE: wire.render_asyncapi,
 }
 
 
