@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 UV_COMPILE := $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-emit-find-links --quiet --custom-compile-command "make lock"
 
-.PHONY: help setup run test check format lint types imports deps bench lock docs clean
+.PHONY: help setup run test check faults format lint types imports deps bench lock docs clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ test: setup ## Run all tests in parallel with coverage (floor: 90 % of branches)
 	@$(BIN)/coverage report --skip-covered | tail -n 40
 
 check: setup format-check lint types imports deps test ## What CI runs: format, lint, types, import rules, dependencies, tests
+
+faults: setup ## Break things while it runs, on both engines (FAULTS_REPEAT=3 for three rounds); writes docs/reliability.md
+	@mkdir -p .cache && rm -f .cache/faults.jsonl
+	@FAULTS_ROWS=$(CURDIR)/.cache/faults.jsonl $(BIN)/python -m pytest -m "faults or slow" --durations=20 tests/pipeline
+	@FAULTS_ROWS=/dev/null $(BIN)/python -m pytest -m faults tests --ignore tests/pipeline/test_faults.py
+	@$(BIN)/python -m tools.reliability .cache/faults.jsonl
 
 .PHONY: format-check
 format-check: setup

@@ -75,13 +75,14 @@ async def test_poison_goes_to_the_dead_letters_and_the_rest_is_stored(log: Event
     assert handler.rollbacks > 0
 
 
+@pytest.mark.parametrize("kills", [2, pytest.param(8, marks=[pytest.mark.faults, pytest.mark.timeout(300)])])
 async def test_killed_consumers_lose_nothing_and_repeat_nothing(
-    log: EventLog, effects_db: Database, spawn: Spawn
+    log: EventLog, effects_db: Database, spawn: Spawn, kills: int
 ) -> None:
     rng = random.Random(7)
     sent: list[tuple[str, str]] = []
     helper = spawn(0.01)
-    for _ in range(4):
+    for _ in range(kills):
         child = spawn(0.01)
         while not await _has_worked(effects_db, child.pid):
             some = pairs(len(sent), len(sent) + 25)

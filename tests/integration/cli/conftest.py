@@ -23,6 +23,7 @@ import sys
 from pathlib import Path
 from auto_insurance.entrypoints.cli import stack
 from auto_insurance.entrypoints.cli.main import main
+from auto_insurance.entrypoints.supervisor import RestartPolicy
 
 CHILD = """
 import http.server, os, sys, threading, time
@@ -41,9 +42,10 @@ if name == "api":
 time.sleep(600)
 """
 argv_of = lambda name: [sys.executable, "-c", CHILD, name]
+QUICK = RestartPolicy(first_pause_s=0.1, max_pause_s=0.5)
 original = stack.Stack.__init__
 def small(self, *args, **kwargs):
-    original(self, *args, **{"argv_of": argv_of, "migrate": lambda url: None} | kwargs)
+    original(self, *args, **{"argv_of": argv_of, "migrate": lambda url: None, "policy": QUICK} | kwargs)
 stack.Stack.__init__ = small
 main()
 '''

@@ -32,7 +32,7 @@ def whole(fleet: Fleet) -> list[tuple[int, Event]]:
     return list(fleet.stream(START, END))
 
 
-def totals(style: str, days: int = 4) -> dict[str, float]:
+def totals(style: str, days: int = 2) -> dict[str, float]:
     f = Fleet(FleetOptions(seed=9, size=2, mix={style: 1.0}))
     trips = [t for i in range(2) for t in f.truth(i, START, START + timedelta(days=days))]
     km = sum(t.distance_m for t in trips) / 1000
