@@ -2,6 +2,8 @@
 
 Rows are sorted by driver and time, so that a driver's scan reads few row groups. A folder appears under its name only
 when all of it is written, verified and on disk.
+
+polars is loaded at the first use: an API that never looks into the archive needs no memory for it.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ import shutil
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import polars as pl
 
 from auto_insurance.telematics.errors import ArchiveDamaged
+
+if TYPE_CHECKING:
+    import polars as pl
 
 FORMAT_VERSION = 1
 PART_ROWS = 262_144
@@ -26,19 +30,6 @@ PART_ROWS = 262_144
 GROUP_ROWS = 16_384
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
-_TYPES: dict[str, Any] = {
-    "text": pl.String,
-    "json": pl.String,
-    "timestamp": pl.Int64,
-    "float": pl.Float64,
-    "real": pl.Float32,
-    "boolean": pl.Boolean,
-    "smallint": pl.Int16,
-    "integer": pl.Int32,
-    "bigint": pl.Int64,
-}
-_INSTANT = pl.Datetime("us", "UTC")
-
 Schema = Sequence[tuple[str, str]]
 
 
@@ -111,6 +102,8 @@ class MonthWriter:
     def _flush(self) -> None:
         if not self._waiting:
             return
+        import polars as pl  # noqa: PLC0415 - see the module's text
+
         frame = pl.concat(self._frames)
         self._frames, self._waiting = [], 0
         buffer = io.BytesIO()
@@ -166,6 +159,8 @@ def verify(folder: Path, sha256: str | None) -> Manifest:
 
 def batches(folder: Path, entry: FileEntry) -> Iterator[list[tuple[Any, ...]]]:
     """Yield a file's rows as they go into the database, a row group's worth at a time."""
+    import polars as pl  # noqa: PLC0415 - see the module's text
+
     frame = pl.read_parquet(folder / entry.name)
     for part in frame.iter_slices(GROUP_ROWS):
         yield part.rows()
@@ -173,6 +168,8 @@ def batches(folder: Path, entry: FileEntry) -> Iterator[list[tuple[Any, ...]]]:
 
 def scan(folder: Path, manifest: Manifest, driver_id: str, start: datetime, end: datetime) -> pl.DataFrame:
     """Return a driver's events in [start, end), by time: reads only the files and row groups that may hold them."""
+    import polars as pl  # noqa: PLC0415 - see the module's text
+
     files = [folder / file.name for file in manifest.files if file.first_driver <= driver_id <= file.last_driver]
     if not files:
         return empty(manifest.columns)
@@ -183,19 +180,41 @@ def scan(folder: Path, manifest: Manifest, driver_id: str, start: datetime, end:
 
 def empty(schema: Schema) -> pl.DataFrame:
     """Return no events, with their columns."""
-    return pl.DataFrame(schema={name: _final(kind) for name, kind in schema})
+    import polars as pl  # noqa: PLC0415 - see the module's text
+
+    types = _types()
+    return pl.DataFrame(schema={name: _instant() if kind == "timestamp" else types[kind] for name, kind in schema})
 
 
-def _final(kind: str) -> Any:
-    return _INSTANT if kind == "timestamp" else _TYPES[kind]
+def _types() -> dict[str, Any]:
+    import polars as pl  # noqa: PLC0415 - see the module's text
+
+    return {
+        "text": pl.String,
+        "json": pl.String,
+        "timestamp": pl.Int64,
+        "float": pl.Float64,
+        "real": pl.Float32,
+        "boolean": pl.Boolean,
+        "smallint": pl.Int16,
+        "integer": pl.Int32,
+        "bigint": pl.Int64,
+    }
+
+
+def _instant() -> Any:
+    import polars as pl  # noqa: PLC0415 - see the module's text
+
+    return pl.Datetime("us", "UTC")
 
 
 def _frame(rows: Sequence[Sequence[Any]], schema: Schema) -> pl.DataFrame:
-    columns = zip(*rows, strict=True)
-    series = []
+    import polars as pl  # noqa: PLC0415 - see the module's text
+
+    types, columns, series = _types(), zip(*rows, strict=True), []
     for (name, kind), values in zip(schema, columns, strict=True):
-        column = pl.Series(name, values, dtype=_TYPES[kind])
-        series.append(column.cast(_INSTANT) if kind == "timestamp" else column)
+        column = pl.Series(name, values, dtype=types[kind])
+        series.append(column.cast(_instant()) if kind == "timestamp" else column)
     return pl.DataFrame(series)
 
 

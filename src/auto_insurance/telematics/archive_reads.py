@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import polars as pl
+import structlog
 
 from auto_insurance.infra.db import partitions_admin
 from auto_insurance.infra.db.partitions import month_of
@@ -17,10 +18,15 @@ from auto_insurance.kernel import clock
 from auto_insurance.telematics import archive_files as files
 from auto_insurance.telematics import repository_archives as repository
 from auto_insurance.telematics.archive_steps import ArchiveOptions, folder_of
-from auto_insurance.telematics.partitions import TABLE
+from auto_insurance.telematics.errors import ArchiveDamaged
+from auto_insurance.telematics.partitions import TABLE, archived_months
 from auto_insurance.telematics.repository_archives import ArchiveState
 from auto_insurance.telematics.schemas import PathPoint
 
+if TYPE_CHECKING:
+    import polars as pl
+
+log = structlog.get_logger(__name__)
 COUNTED_BYTES = 16 * 1024 * 1024
 """Partitions up to this size are counted for an overview."""
 IN_FILES = ("closing", "archived", "restoring")
@@ -49,11 +55,35 @@ class ArchiveReader:
         folders = await self._folders(uow, start, end)
         if not folders:
             return []
+        import polars as pl  # noqa: PLC0415 - only who looks into the archive needs it
+
         found = await asyncio.to_thread(_scan, folders, driver_id, start, clock.from_us(clock.to_us(end) + 1))
         mine = found.filter((pl.col("device_id") == device_id) & pl.col("latitude").is_not_null()).head(limit)
         times = mine["timestamp"].cast(pl.Int64).to_list()
         rows = zip(times, mine["latitude"], mine["longitude"], mine["quality"], strict=True)
         return [PathPoint(*row) for row in rows]
+
+    async def complete(
+        self,
+        uow: UnitOfWork,
+        points: list[PathPoint],
+        driver_id: str,
+        device_id: str,
+        start: datetime,
+        end: datetime,
+        limit: int,
+    ) -> list[PathPoint]:
+        """Add what is archived of a path to what is in the database. Unreadable files cost their points only."""
+        closed = await archived_months(uow)
+        if not any(month_of(start) <= month <= month_of(end) for month in closed):
+            return points
+        try:
+            archived = await self.path(uow, driver_id, device_id, start, end, limit)
+        except ArchiveDamaged as error:
+            log.error("archived_path_unreadable", detail=error.detail)
+            return points
+        # A month on its way out is in both for a while.
+        return sorted({*points, *archived})[:limit]
 
     async def _folders(self, uow: UnitOfWork, start: datetime, end: datetime) -> list[tuple[Path, str | None]]:
         states = await repository.read_states(uow)
@@ -66,6 +96,8 @@ class ArchiveReader:
 
 
 def _scan(folders: Sequence[tuple[Path, str | None]], driver_id: str, start: datetime, end: datetime) -> pl.DataFrame:
+    import polars as pl  # noqa: PLC0415 - as above
+
     frames = []
     for folder, sha256 in folders:
         manifest = files.read_manifest(folder, sha256)

@@ -119,8 +119,8 @@ async def _plan(uow: UnitOfWork, table: str, column: str) -> _Plan:
         raise NotConvertible(f"{table} has no column {column} of type timestamp. Name it with --column.")
     for obstacle, query in _OBSTACLES:
         names = (await uow.conn.execute(text(query), {"t": table, "mirror": f"{table}_mirror", "c": column})).scalars()
-        if found := sorted(names):
-            raise NotConvertible(f"{table} {obstacle}: {', '.join(found)}.")
+        if obstacles := sorted(names):
+            raise NotConvertible(f"{table} {obstacle}: {', '.join(obstacles)}.")
     key = tuple((await uow.conn.execute(text(_KEY), {"t": table})).scalars())
     if not key:
         raise NotConvertible(f"{table} has no primary key.")
