@@ -212,7 +212,7 @@ def kafka_options(settings: Settings) -> KafkaLogOptions:
 def _compose(container: Container) -> None:
     settings, database, services = container.settings, container.database, container.services
     passwords = Passwords()
-    telematics = TelematicsService(ingest_policy(settings))
+    telematics = TelematicsService(ingest_policy(settings), ArchiveReader(archive_options(settings)))
     users = UserService(database, passwords)
     known = settings.telematics
     keys = DeviceKeyService(database, KeyOptions(fresh_s=known.device_key_cache_s, stale_s=known.device_key_stale_s))
@@ -256,7 +256,6 @@ def _compose(container: Container) -> None:
         BookScoring(database, trips, drivers, risk),
         pricing,
         Archiver(database, archive_options(settings)),
-        ArchiveReader(archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
     ):
         services[type(service)] = service

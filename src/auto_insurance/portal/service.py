@@ -68,7 +68,7 @@ class PortalService:
         if row is None:
             raise TripNotFound("there is no such trip")
         end = row["end_time"] or clock.now()
-        points = await self._telematics.path(uow, row["device_id"], row["start_time"], end)
+        points = await self._telematics.path(uow, row["device_id"], row["start_time"], end, driver_id)
         events = await self._trips.events_of(uow, trip_id)
         score = await self._risk.trip_score(uow, trip_id)
         return TripDetail(

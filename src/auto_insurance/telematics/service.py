@@ -9,6 +9,7 @@ from auto_insurance.infra.db import partitions
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.telematics import decode, repository
+from auto_insurance.telematics.archive_reads import ArchiveReader
 from auto_insurance.telematics.archived import ArchiveWatch
 from auto_insurance.telematics.columns import Columns
 from auto_insurance.telematics.contacts import ContactBook
@@ -46,8 +47,9 @@ MAX_PATH_POINTS = 20_000
 class TelematicsService:
     """Reads and writes stored events, in the caller's transaction."""
 
-    def __init__(self, policy: IngestPolicy | None = None) -> None:
+    def __init__(self, policy: IngestPolicy | None = None, archive: ArchiveReader | None = None) -> None:
         self.policy = policy or IngestPolicy()
+        self._archive = archive
 
     def decode_records(self, records: Sequence[decode.LogRecord]) -> decode.DecodedBatch:
         """Return what log records hold as columns without drivers, and what of it is dead. Never raises."""
@@ -77,9 +79,17 @@ class TelematicsService:
         """Add quality bits to stored events; keys are (device_id, t_us, event_id)."""
         await repository.flag(uow, keys, quality)
 
-    async def path(self, uow: UnitOfWork, device_id: str, start: datetime, end: datetime) -> list[PathPoint]:
-        """Return a device's points with a position in [start, end], in order, at most ``MAX_PATH_POINTS``."""
-        return await repository.path(uow, device_id, start, end, MAX_PATH_POINTS)
+    async def path(
+        self, uow: UnitOfWork, device_id: str, start: datetime, end: datetime, driver_id: str | None = None
+    ) -> list[PathPoint]:
+        """Return a device's points with a position in [start, end], in order, at most ``MAX_PATH_POINTS``.
+
+        With the driver that had the device then, archived months are looked into, too.
+        """
+        points = await repository.path(uow, device_id, start, end, MAX_PATH_POINTS)
+        if self._archive is None or driver_id is None:
+            return points
+        return await self._archive.complete(uow, points, driver_id, device_id, start, end, MAX_PATH_POINTS)
 
     async def ensure_partitions(self, uow: UnitOfWork, months_ahead: int = MONTHS_AHEAD) -> list[str]:
         """Make the partitions of this month and the next ones; return the names of the new ones."""
