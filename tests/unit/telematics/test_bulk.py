@@ -105,7 +105,7 @@ def json_safe(value: Any) -> bool:
     return "Infinity" not in (text := json.dumps(value)) and "NaN" not in text
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.lists(st.tuples(st.lists(events | plain | st.integers(), max_size=4), st.booleans()), max_size=4))
 def test_every_event_is_judged_as_by_itself(uploads: list[tuple[list[Any], bool]]) -> None:
     uploads = [([event for event in found if json_safe(event)], aged) for found, aged in uploads]
@@ -127,7 +127,7 @@ def test_every_event_is_judged_as_by_itself(uploads: list[tuple[list[Any], bool]
         assert json.loads(value) == uploads[number][0][index]
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(plain, min_size=1, max_size=30))
 def test_what_is_doubted_but_right_is_kept(found: list[dict[str, Any]]) -> None:
     typed = msgspec.json.decode(encoded(found), type=list[TelemetryEvent])
@@ -144,7 +144,7 @@ def test_what_is_doubted_but_right_is_kept(found: list[dict[str, Any]]) -> None:
     assert ids[0].samples() == ids[1].samples()
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(events, max_size=5))
 def test_typed_events_in_memory(found: list[dict[str, Any]]) -> None:
     """Infinities, which JSON can't carry, are refused here too."""
@@ -163,7 +163,7 @@ def test_typed_events_in_memory(found: list[dict[str, Any]]) -> None:
     assert not judged.refused
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.binary(max_size=60) | st.sampled_from([b"[", b"[{]", b"[1e999]", b" [1]", b"{}"]), max_size=4))
 def test_any_bytes_are_decoded_to_something(values: list[bytes]) -> None:
     batch = decode_records([Logged(value) for value in values])

@@ -85,7 +85,7 @@ def test_words_are_what_is_written_down() -> None:
     assert text_word("x" * 200) != text_word("x" * 201)
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(contents, max_size=6), st.booleans())
 def test_many_at_once_are_as_one_by_one(found: list[Content], some_given: bool) -> None:
     given_ids = ["given" if some_given and number % 2 else "" for number in range(len(found))]

@@ -39,7 +39,7 @@ events = st.builds(
 )
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(st.lists(events, max_size=5), min_size=1, max_size=5), st.integers(1, 8))
 async def test_together_is_as_alone(uploads: list[list[dict[str, Any]]], at_most: int) -> None:
     with pytest.MonkeyPatch.context() as patch:

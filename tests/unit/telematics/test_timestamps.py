@@ -26,7 +26,7 @@ def one_by_one(values: list[str | int | float]) -> list[int]:
     return [NO_TIME if (at := parse_timestamp(value)) is None else at for value in values]
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.lists(usual, min_size=24, max_size=40), st.data())
 def test_usual_texts_also_with_a_wrong_character(values: list[str], data: st.DataObject) -> None:
     for _ in range(3):
@@ -37,7 +37,7 @@ def test_usual_texts_also_with_a_wrong_character(values: list[str], data: st.Dat
     assert parse_timestamps(values).tolist() == one_by_one([*values])
 
 
-@settings(deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.lists(
         st.integers() | st.floats() | st.text(max_size=34) | usual | st.integers(0, 4_000_000_000_000), max_size=30
