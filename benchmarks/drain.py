@@ -17,8 +17,8 @@ from benchmarks.meters import Meter, Reading, split
 from benchmarks.results import Wrong
 
 LOOK_S = 0.05
-FIRST_COMMIT_S = 60.0
-STALL_S = 60.0
+FIRST_COMMIT_S = 150.0
+STALL_S = 90.0
 LEAST_COMMITS, LEAST_S = 3, 0.4
 _OFFSETS = "SELECT partition_no, next_offset FROM consumer_offsets WHERE group_name = $1 AND topic = $2"
 
