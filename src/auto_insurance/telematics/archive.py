@@ -27,6 +27,7 @@ from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.telematics import archive_files as files
 from auto_insurance.telematics import repository_archives as repository
+from auto_insurance.telematics.archive_restore import restore
 from auto_insurance.telematics.archive_steps import (
     ArchiveOptions,
     MonthSteps,
@@ -88,11 +89,17 @@ class Archiver:
         return sorted(month for month in due if months.is_closable(month))
 
     async def retain(self) -> list[Outcome]:
-        """Archive all months that are due; a month that fails does not keep the others."""
+        """Archive all months that are due and finish what was being restored; one that fails keeps no other."""
+        async with self._database.read() as uow:
+            states = await repository.read_states(uow)
+        returning = [month for month, state in states.items() if state.status == "restoring"]
         outcomes = []
-        for month in await self.due():
+        for month in [*returning, *await self.due()]:
             try:
-                outcome = await self.archive(month)
+                if month in returning:
+                    outcome = await restore(self._database, self._options, month)
+                else:
+                    outcome = await self.archive(month)
             except (ArchiveDamaged, ArchiveFailed, MonthRefused) as error:
                 log.error("month_not_archived", month=str(month), code=error.code, detail=error.detail)
                 continue
