@@ -19,9 +19,13 @@ from urllib.parse import urlsplit
 import httpx
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
 
 from auto_insurance.entrypoints.cli.schema import revisions
 from auto_insurance.infra.config import Settings
+from auto_insurance.infra.db.engine import EngineOptions, create_engine
+from auto_insurance.infra.db.partitions import month_of, months_ahead
+from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.embedded import machine
 from auto_insurance.infra.embedded.datadir import DataDir, group_or_world_access
 from auto_insurance.infra.embedded.errors import EmbeddedError
@@ -29,6 +33,8 @@ from auto_insurance.infra.embedded.postgres import binaries, damage
 from auto_insurance.infra.embedded.running import Addresses
 from auto_insurance.infra.embedded.valkey import binary
 from auto_insurance.kernel import clock
+from auto_insurance.telematics.archive_reads import overview
+from auto_insurance.telematics.service import MONTHS_AHEAD
 
 OLDEST_PYTHON = (3, 11)
 LEAST_DISK_BYTES = 1024 * machine.MIB
@@ -217,6 +223,55 @@ def database(patient: Patient) -> Finding:
     return Finding("Database", Verdict.OK, f"reached, schema {wanted}")
 
 
+def partitions(patient: Patient) -> Finding:
+    """Are the months ahead there, and does none stand half-way out?"""
+    given = patient.settings.database.url
+    url = given.get_secret_value() if given else patient.running.database_url if patient.running else None
+    if url is None:
+        return Finding("Partitions", Verdict.OK, "looked at while the database runs")
+    try:
+        missing, unfinished = asyncio.run(_months(url))
+    except (OSError, ValueError, SQLAlchemyError) as error:
+        return Finding("Partitions", Verdict.WARN, f"not looked at: {type(error).__name__}", "auto-insurance migrate")
+    if missing:
+        found = f"no partition for {', '.join(missing)}"
+        return Finding("Partitions", Verdict.WARN, found, "Is a scheduler running? auto-insurance partitions create")
+    if unfinished:
+        found = f"on their way out or in: {', '.join(unfinished)}"
+        remedy = "Finish it with 'partitions archive' or 'partitions restore'; the scheduler does so as well."
+        return Finding("Partitions", Verdict.WARN, found, remedy)
+    return Finding("Partitions", Verdict.OK, f"made {MONTHS_AHEAD} months ahead")
+
+
+async def _months(url: str) -> tuple[list[str], list[str]]:
+    database = Database(create_engine(EngineOptions(url, pool_size=1, application_name="doctor")))
+    try:
+        async with database.read() as uow:
+            found = await overview(uow)
+    finally:
+        await database.dispose()
+    there = {one.month for one in found}
+    wanted = [str(month) for month in months_ahead(month_of(clock.now()), MONTHS_AHEAD)]
+    unfinished = [
+        one.month for one in found if one.status in {"detaching", "closing", "dropping", "detached", "restoring"}
+    ]
+    return [month for month in wanted if month not in there], unfinished
+
+
+def archive(patient: Patient) -> Finding:
+    """Can months be archived: is the folder writable, is there room?"""
+    folder = patient.settings.archive_dir.absolute()
+    existing = next(path for path in [folder, *folder.parents] if path.exists())
+    if not existing.is_dir() or not _writable(existing):
+        remedy = "Correct its rights, or choose another folder (ARCHIVE_DIR)."
+        return Finding("Archive", Verdict.BAD, f"{existing} is no folder that we may write in", remedy)
+    free = shutil.disk_usage(existing).free
+    found = f"{folder}, {free / 1024**3:.1f} GiB free"
+    if free < LEAST_DISK_BYTES:
+        return Finding("Archive", Verdict.BAD, found, "Free at least 1 GiB, or choose another disk (ARCHIVE_DIR).")
+    return Finding("Archive", Verdict.OK, found)
+
+
 def redis(patient: Patient) -> Finding:
     """Does Redis or Valkey answer?"""
     given = patient.settings.redis.url
@@ -283,6 +338,8 @@ CHECKS: tuple[Check, ...] = (
     port,
     service,
     database,
+    partitions,
+    archive,
     redis,
     event_log,
     time_zones,
