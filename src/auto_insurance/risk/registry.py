@@ -25,7 +25,6 @@ from auto_insurance.risk.errors import (
     ModelVersionTaken,
     UnusableModel,
 )
-from auto_insurance.risk.packages import read_package
 from auto_insurance.risk.repository_models import ModelChange, ModelRow
 from auto_insurance.risk.schemas import ModelStatus
 from auto_insurance.risk.scoring import load_model
@@ -128,6 +127,8 @@ class ModelRegistry:
 
         Raises ``UnusableModel`` if it could not score, ``ModelVersionTaken``.
         """
+        from auto_insurance.risk.packages import read_package  # noqa: PLC0415 - loads what only trained models need
+
         try:
             content = read_package(version, package)
         except InvalidArtefact as error:
@@ -229,6 +230,8 @@ class ModelRegistry:
         package = await repository_models.artefact(uow, version)
         if package is None:
             raise InvalidArtefact(f"{version} has no files")
+        from auto_insurance.risk.packages import read_package  # noqa: PLC0415 - as above
+
         started = time.perf_counter()
         loaded = read_package(version, package).scoring
         metrics.ML_MODEL_LOAD_SECONDS.set(time.perf_counter() - started)
