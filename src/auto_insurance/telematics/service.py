@@ -20,7 +20,7 @@ from auto_insurance.telematics.ingest import IngestService
 from auto_insurance.telematics.limits import IngestPolicy
 from auto_insurance.telematics.partitions import MONTH_ARCHIVED, TABLE
 from auto_insurance.telematics.rights import Assignments, RightsChecker, RightsOptions
-from auto_insurance.telematics.schemas import PathPoint, Sample
+from auto_insurance.telematics.schemas import PathPoint
 from auto_insurance.telematics.store import EventWriter, Stored
 
 __all__ = [
@@ -66,10 +66,6 @@ class TelematicsService:
     async def load_columns(self, uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> Columns:
         """Return a device's events in [from_us, to_us], sorted by (t_us, event_id)."""
         return await repository.load_columns(uow, device_id, from_us, to_us)
-
-    async def load_samples(self, uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> list[Sample]:
-        """Return them as samples."""
-        return (await self.load_columns(uow, device_id, from_us, to_us)).samples()
 
     async def session_bounds(self, uow: UnitOfWork, device_id: str, t_us: int, gap_us: int) -> tuple[int, int]:
         """Return (from_us, to_us) around ``t_us``, out to the next gap of at least ``gap_us`` on either side."""
