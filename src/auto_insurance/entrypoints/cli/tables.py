@@ -6,16 +6,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from auto_insurance.entrypoints.cli.output import console, errors, fail, show
+from auto_insurance.entrypoints.cli.output import EXIT_CONFIGURATION, console, errors, fail, show
 
 if TYPE_CHECKING:
     from auto_insurance.risk.training.benchmark import Bench
+    from auto_insurance.risk.training.evaluate import Told
     from auto_insurance.risk.training.predict import Scored
     from auto_insurance.risk.training.spec import TableSpec
     from auto_insurance.risk.training.table import TableData
@@ -44,19 +45,70 @@ def benchmark(
     rating-tables. Rows of one contract are kept together; the report shows the row-wise split beside it.
     """
     from auto_insurance.kernel.errors import AppError  # noqa: PLC0415 - slow to load, not for --help
-    from auto_insurance.risk.training.benchmark import QUICK, Plan, run  # noqa: PLC0415
+    from auto_insurance.risk.training.benchmark import QUICK, Plan, run, write_models  # noqa: PLC0415
 
     plan = replace(QUICK if quick else Plan(), seed=seed, threads=threads)
     try:
         with _stages() as told:
-            data = _read(file, spec)
+            data = _read(file, spec, "fremtpl2")
             bench = run(data, plan, told)
-            _write(bench, output, told)
+            _report(bench, "explainable", output, told, {"models": write_models(bench, output)})
     except AppError as error:
         fail(error.detail)
     except OSError as error:
         fail(str(error))
-    _summary(bench, output)
+    _summary(bench, output, bench.best)
+
+
+def train(
+    output: Folder,
+    file: Annotated[
+        Path | None, typer.Argument(exists=True, dir_okay=False, help="Driver-years with claims, Parquet or CSV.")
+    ] = None,
+    reference: Annotated[
+        bool, typer.Option("--reference", help="On the simulated reference portfolio instead of a file.")
+    ] = False,
+    rows: Annotated[int | None, typer.Option(min=1000, help="Driver-years of the reference portfolio.")] = None,
+    spec: SpecFile = None,
+    seed: Seed = 1,
+    threads: Threads = 2,
+) -> None:
+    """Train the model that [b]drivers are scored with[/b]: tables over driving features, monotone by proof.
+
+    The candidates are the GLM and boosting collapsed to tables; the better one by cross-validation that keeps every
+    promised direction is written to model, beside report.html, report.json and rating-tables.
+    """
+    if (file is None) != reference:
+        fail("Name a file of driver-years, or say --reference.", EXIT_CONFIGURATION)
+    from auto_insurance.kernel.errors import AppError  # noqa: PLC0415 - slow to load, not for --help
+    from auto_insurance.risk.artefacts import load as load_scoring  # noqa: PLC0415
+    from auto_insurance.risk.training import train as training  # noqa: PLC0415
+
+    plan = replace(training.DRIVING, seed=seed, threads=threads, simulated=reference)
+    try:
+        with _stages() as told:
+            found = None
+            curve = load_scoring().exposure
+            if file is None:
+                data = training.reference_data(training.reference_portfolio(curve, rows))
+            else:
+                data = _read(file, spec, "driving")
+            bench, champion = training.train(data, plan, told)
+            if reference:
+                truth = training.reference_portfolio(curve, rows, test=True)
+                found = training.recovery(bench.models[champion], truth)
+            written = training.write(bench, champion, output, found)
+            _report(bench, champion, output, told, written)
+    except AppError as error:
+        fail(error.detail)
+    except OSError as error:
+        fail(str(error))
+    _summary(bench, output, champion)
+    if found is not None:
+        console.print(
+            f"On other simulated drivers: Gini {found.gini:.4f}, {found.share:.1%} of the true frequency's; "
+            f"calibration slope {found.slope:.3f}; balance {found.balance:.4f}."
+        )
 
 
 def predict(
@@ -88,44 +140,43 @@ def predict(
     )
 
 
-def _read(file: Path, spec: Path | None) -> TableData:
+def _read(file: Path, spec: Path | None, usual: str) -> TableData:
     from auto_insurance.risk.training.table import read_frame, table_of  # noqa: PLC0415 - slow to load
 
-    return table_of(read_frame(file), _spec(spec), file.name)
+    return table_of(read_frame(file), _spec(spec, usual), file.name)
 
 
-def _spec(file: Path | None) -> TableSpec:
+def _spec(file: Path | None, usual: str) -> TableSpec:
     from auto_insurance.risk.training.spec import read_spec, shipped_spec  # noqa: PLC0415 - slow to load
 
-    return shipped_spec("fremtpl2") if file is None else read_spec(file)
+    return shipped_spec(usual) if file is None else read_spec(file)
 
 
-def _write(bench: Bench, folder: Path, told: Callable[[str, float], None]) -> None:
-    from auto_insurance.risk.training.benchmark import to_json, write_models  # noqa: PLC0415 - slow to load
+def _report(bench: Bench, name: str, folder: Path, told: Told, more: dict[str, Any]) -> None:
+    """Write the report and the rating tables of a candidate."""
+    from auto_insurance.risk.training.benchmark import to_json  # noqa: PLC0415 - slow to load
     from auto_insurance.risk.training.rating import export  # noqa: PLC0415
     from auto_insurance.risk.training.report import full_report  # noqa: PLC0415
     from auto_insurance.risk.training.tables import TableModel  # noqa: PLC0415
 
-    folder.mkdir(parents=True, exist_ok=True)
-    sums = write_models(bench, folder)
-    explainable = bench.models["explainable"].model
-    if isinstance(explainable, TableModel):
-        export(explainable, folder / "rating-tables", bench.data.spec.exposure_unit)
+    model = bench.models[name].model
+    if isinstance(model, TableModel):
+        export(model, folder / "rating-tables", bench.data.spec.exposure_unit)
     figures, html = full_report(bench, told)
-    (folder / "report.json").write_text(to_json({**figures, "models": sums}), encoding="utf-8")
+    (folder / "report.json").write_text(to_json({**figures, **more}), encoding="utf-8")
     (folder / "report.html").write_text(html, encoding="utf-8")
 
 
-def _summary(bench: Bench, folder: Path) -> None:
+def _summary(bench: Bench, folder: Path, chosen: str) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("model", "split", "deviance x 100", "Gini", "expected / observed"):
         table.add_column(column, justify="left" if column in {"model", "split"} else "right", no_wrap=True)
     for grouping, models in bench.figures.items():
         for name, one in models.items():
             cells = (f"{one['deviance_x100']:.4f}", f"{one['gini']:.4f}", f"{one['balance']:.4f}")
-            table.add_row(name, grouping, *cells, style="bold green" if name == bench.best else "")
+            table.add_row(name, grouping, *cells, style="bold green" if name == chosen else "")
     show(table)
-    console.print(f"Best, with contracts kept together: {bench.best}. Report and models are in {folder}.")
+    console.print(f"Chosen, with contracts kept together: {chosen}. Report and models are in {folder}.")
 
 
 def _notes(found: Scored, kind: str) -> None:

@@ -1,8 +1,8 @@
 """A fitted model as a folder of text files under one checksum list: written whole, refused when anything is amiss.
 
 ``manifest.json`` (last written) names the format, the program's version and the SHA-256 of every other file.
-``model.json`` says what the model is and what it rests on, ``columns.json`` how values become bins, and the model
-itself is ``tables.json`` or ``booster-N.txt`` (LightGBM's text). No pickle, no code.
+``model.json`` says what the model is and what it rests on, ``columns.json`` how values become bins, ``card.md`` what
+people should know, and the model itself is ``tables.json`` or ``booster-N.txt`` (LightGBM's text). No pickle, no code.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from auto_insurance.risk.errors import InvalidArtefact
 from auto_insurance.risk.training.arrays import Codes, Floats
 from auto_insurance.risk.training.boosting import BoostedModel
 from auto_insurance.risk.training.calibrate import Curve, check_curve
+from auto_insurance.risk.training.card import card
 from auto_insurance.risk.training.columns import Column, check_columns
 from auto_insurance.risk.training.tables import TableModel, Term
 
@@ -113,6 +114,11 @@ class Artefact:
         return frequency
 
 
+def with_metrics(about: About, metrics: Mapping[str, float]) -> About:
+    """Return the description with other figures."""
+    return msgspec.structs.replace(about, metrics=dict(metrics))
+
+
 def save(folder: Path, artefact: Artefact) -> str:
     """Write the artefact, replacing one that was there, and return its checksum (of the manifest).
 
@@ -156,6 +162,7 @@ def _files(artefact: Artefact) -> dict[str, bytes]:
         "model.json": _json(artefact.about),
         "columns.json": _json(artefact.columns),
         "calibration.json": _json(artefact.curve),
+        "card.md": card(artefact.about, artefact.columns).encode(),
     }
     model = artefact.model
     if isinstance(model, TableModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from auto_insurance.risk.training import artefact as artefacts
 from auto_insurance.risk.training import tuning
 from auto_insurance.risk.training.arrays import Floats, Rows
 from auto_insurance.risk.training.artefact import About, Artefact
-from auto_insurance.risk.training.boosting import Trainer
+from auto_insurance.risk.training.boosting import BoostSettings, Trainer
 from auto_insurance.risk.training.calibrate import Curve, fit_curve
 from auto_insurance.risk.training.candidates import Boosted, Candidate, Explainable, Glm, Intercept, Model
 from auto_insurance.risk.training.evaluate import OutOfFold, Told, cross_validate, figures
@@ -44,10 +45,21 @@ class Plan:
     bootstrap: int = 100
     sample: float = 1.0
     """Share of the contracts that are used."""
+    free_grid: tuple[BoostSettings, ...] = tuning.FREE_GRID
+    """Settings of free boosting to choose from; empty: it does not compete."""
+    pairs_grid: tuple[BoostSettings, ...] = tuning.PAIRS_GRID
+    pair_shares: tuple[float, ...] = tuning.PAIR_SHARES
+    simulated: bool = False
+    """The claims are."""
+    features_version: str = ""
+    """Of ``risk.features``, if the data's features are those."""
     quick: bool = False
 
 
 QUICK = Plan(
+    free_grid=tuning.FREE_GRID[:1],
+    pairs_grid=tuning.PAIRS_GRID[:1],
+    pair_shares=tuning.PAIR_SHARES[:1],
     grouped_folds=3,
     random_folds=5,
     random_used=1,
@@ -69,7 +81,6 @@ class Bench:
     tried: list[tuning.Tried]
     candidates: list[Candidate]
     grouped: OutOfFold
-    random: OutOfFold
     figures: dict[str, dict[str, dict[str, Any]]]
     """By grouping, by candidate."""
     models: dict[str, Artefact] = field(default_factory=dict)
@@ -81,7 +92,7 @@ def run(data: TableData, plan: Plan, told: Told) -> Bench:
     """Tune, cross-validate and fit. Deterministic by ``plan.seed`` and the data."""
     if plan.sample < 1.0:
         kept = np.random.default_rng(plan.seed).random(int(data.groups.max()) + 1) < plan.sample
-        data = _renumbered(data.take(kept[data.groups]))
+        data = data.take(kept[data.groups])
     told("laying out the data", 0.0)
     trainer = Trainer(data, threads=plan.threads)
     told("laying out the data", 1.0)
@@ -89,48 +100,38 @@ def run(data: TableData, plan: Plan, told: Told) -> Bench:
     tuner = tuning.Tuner(trainer, folds != 0, folds == 0, plan.rounds, plan.seed, told)
     candidates = _candidates(data, plan, tuner)
     grouped = cross_validate(trainer, candidates, folds, grouping="by contract", seed=plan.seed, told=told)
-    rows = random_folds(len(data), plan.random_folds, plan.seed)
-    random = cross_validate(
-        trainer, candidates, rows, grouping="by row", seed=plan.seed, use=plan.random_used, told=told
-    )
-    measured: dict[str, dict[str, dict[str, Any]]] = {}
-    for found in (grouped, random):
-        measured[found.grouping] = {}
-        for number, candidate in enumerate(candidates):
-            told(f"measuring: {found.grouping}", number / len(candidates))
-            one = figures(data, found, candidate.name, seed=plan.seed, rounds=plan.bootstrap)
-            measured[found.grouping][candidate.name] = one
-        told(f"measuring: {found.grouping}", 1.0)
-    bench = Bench(plan, data, tuner.tried, candidates, grouped, random, measured)
+    runs = [grouped]
+    if plan.random_used:
+        by_row = random_folds(len(data), plan.random_folds, plan.seed)
+        used = plan.random_used
+        runs.append(cross_validate(trainer, candidates, by_row, grouping="by row", seed=plan.seed, use=used, told=told))
+    measured = {found.grouping: _measured(data, found, candidates, plan, told) for found in runs}
+    bench = Bench(plan, data, tuner.tried, candidates, grouped, measured)
     bench.best = min(measured["by contract"], key=lambda name: measured["by contract"][name]["deviance_x100"])
     _fit_final(bench, trainer, told)
     return bench
+
+
+def _measured(
+    data: TableData, found: OutOfFold, candidates: Sequence[Candidate], plan: Plan, told: Told
+) -> dict[str, dict[str, Any]]:
+    measured: dict[str, dict[str, Any]] = {}
+    for number, candidate in enumerate(candidates):
+        told(f"measuring: {found.grouping}", number / len(candidates))
+        measured[candidate.name] = figures(data, found, candidate.name, seed=plan.seed, rounds=plan.bootstrap)
+    told(f"measuring: {found.grouping}", 1.0)
+    return measured
 
 
 def _candidates(data: TableData, plan: Plan, tuner: tuning.Tuner) -> list[Candidate]:
     found: list[Candidate] = [Intercept()]
     if data.spec.glm:
         found.append(Glm(data.spec.glm))
-    free = tuner.free(tuning.FREE_GRID[:1] if plan.quick else tuning.FREE_GRID)
-    grid = tuning.PAIRS_GRID[:1] if plan.quick else tuning.PAIRS_GRID
-    paired, pairs = tuner.explainable(grid, tuning.PAIR_SHARES[:1] if plan.quick else tuning.PAIR_SHARES)
-    found.append(Boosted(free, plan.rounds, plan.bags))
+    if plan.free_grid:
+        found.append(Boosted(tuner.free(plan.free_grid), plan.rounds, plan.bags))
+    paired, pairs = tuner.explainable(plan.pairs_grid, plan.pair_shares)
     found.append(Explainable(paired, plan.rounds, plan.bags, pairs))
     return found
-
-
-def _renumbered(data: TableData) -> TableData:
-    _, groups = np.unique(data.groups, return_inverse=True)
-    return TableData(
-        data.spec,
-        data.columns,
-        data.codes,
-        data.exposure,
-        data.claims,
-        groups.astype(np.int64),
-        data.fingerprint,
-        data.source,
-    )
 
 
 def _fit_final(bench: Bench, trainer: Trainer, told: Told) -> None:
@@ -168,7 +169,7 @@ def _artefact(bench: Bench, candidate: Candidate, model: Model, rows: Rows) -> A
         data=data.spec.name,
         data_fingerprint=data.fingerprint,
         rows=len(data),
-        simulated=False,
+        simulated=bench.plan.simulated,
         trained_on=f"{data.source}: {data.spec.about}",
         trained_at=clock.now().isoformat(),
         seed=bench.plan.seed,
@@ -179,17 +180,24 @@ def _artefact(bench: Bench, candidate: Candidate, model: Model, rows: Rows) -> A
         max_claims=data.spec.max_claims,
         settings=candidate.settings(),
         metrics={f"cv_{key}": value for key in kept if (value := measured[key]) is not None},
+        features_version=bench.plan.features_version,
         reference=tuple(quantiles(frequency, data.exposure)),
     )
     return Artefact(about, model, curve)
 
 
 def quantiles(frequency: Floats, exposure: Floats, steps: int = REFERENCE_STEPS) -> list[float]:
-    """Return the frequency at equally spaced shares of the exposure, from the lowest to the highest."""
+    """Return the frequency at equally spaced shares of the exposure, from the lowest to the highest.
+
+    Tables give many the same frequency; equal neighbours are set apart by a billionth, so that the scale rises.
+    """
     order = np.argsort(frequency, kind="stable")
     share = np.cumsum(exposure[order]) / exposure.sum()
     places = np.searchsorted(share, np.arange(steps + 1) / steps)
-    return [float(value) for value in frequency[order][np.minimum(places, len(order) - 1)]]
+    found: list[float] = []
+    for value in frequency[order][np.minimum(places, len(order) - 1)].tolist():
+        found.append(max(value, found[-1] * (1.0 + 1e-9)) if found else value)
+    return found
 
 
 def write_models(bench: Bench, folder: Path) -> dict[str, str]:

@@ -32,6 +32,8 @@ class BoostSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bagging_fraction: float = 0.8
     lambda_l2: float = 1.0
     cat_smooth: float = 10.0
+    cat_l2: float = 10.0
+    min_data_per_group: int = 100
     path_smooth: float = 0.0
 
 
@@ -90,7 +92,6 @@ class Trainer:
             "max_bin": max(2, *(column.bins for column in self.data.columns)) + 1,
             "min_data_in_bin": 1,
             "feature_pre_filter": False,
-            "min_data_per_group": 100,
             "num_threads": self.threads,
             "verbose": -1,
             "deterministic": True,
@@ -154,8 +155,15 @@ class Trainer:
         monotone = [column.monotone for column in self.data.columns]
         if any(monotone):
             params |= {"monotone_constraints": monotone, "monotone_constraints_method": "basic"}
-        if pairs is not None:
-            alone = [[i] for i in range(len(self.data.columns))]
+        if pairs is None:
+            # Trees join columns by themselves; levels that were joined before are many and steady nothing.
+            plain = [i for i, column in enumerate(self.data.columns) if not column.of]
+            if len(plain) < len(self.data.columns):
+                params["interaction_constraints"] = [plain]
+        else:
+            # A feature of some pair may stand alone as well; named alone, it would shut its pairs out below it.
+            paired = {feature for pair in pairs for feature in pair}
+            alone = [[i] for i in range(len(self.data.columns)) if i not in paired]
             params["interaction_constraints"] = [list(pair) for pair in pairs] + alone
         return params
 

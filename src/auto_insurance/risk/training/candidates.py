@@ -71,7 +71,7 @@ class Glm:
         return {"terms": msgspec.to_builtins(self.terms)}
 
     def fit(self, trainer: Trainer, rows: Rows, seed: int, tick: Tick) -> Model:
-        return balanced_on(fit_glm(trainer.data, rows, self.terms), trainer.data, rows)
+        return balanced_on(purify(fit_glm(trainer.data, rows, self.terms)), trainer.data, rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Explainable:
         boosters = bag(trainer, rows, self.boost, self.rounds, self.bags, seed, self.pairs, tick)
         data = trainer.data
         tables = collapse(boosters, data.columns, float(np.log(trainer.mean)))
-        return balanced_on(purify(tables, data.codes[rows], data.exposure[rows]), data, rows)
+        return balanced_on(purify(tables), data, rows)
 
 
 def bag(

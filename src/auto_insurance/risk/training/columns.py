@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from auto_insurance.risk.errors import InvalidArtefact
-from auto_insurance.risk.training.arrays import Codes, Floats, sum_by
+from auto_insurance.risk.training.arrays import Codes, Floats, Groups, sum_by
 from auto_insurance.risk.training.spec import FeatureSpec
 
 UNKNOWN = -1
@@ -27,6 +27,8 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: str
     monotone: int
     optional: bool
+    of: tuple[str, ...]
+    """Columns that are joined to the levels; empty where the feature is a column itself."""
     edges: tuple[float, ...]
     """Upper bounds (inclusive) of all bins but the last; numeric features only."""
     levels: tuple[str, ...]
@@ -40,6 +42,11 @@ class Column(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def bins(self) -> int:
         """Number of bins."""
         return len(self.centres)
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Columns of the data that the feature is read from."""
+        return self.of or (self.name,)
 
     @property
     def typical(self) -> int:
@@ -79,6 +86,7 @@ def numeric_column(spec: FeatureSpec, values: Floats, exposure: Floats) -> Colum
         kind=spec.kind,
         monotone=spec.monotone,
         optional=spec.optional,
+        of=spec.of,
         edges=tuple(float(edge) for edge in edges),
         levels=(),
         centres=tuple(float(centre) for centre in centres),
@@ -94,11 +102,19 @@ def level_column(spec: FeatureSpec, levels: Sequence[str], codes: Codes, exposur
         kind=spec.kind,
         monotone=spec.monotone,
         optional=spec.optional,
+        of=spec.of,
         edges=(),
         levels=tuple(levels),
         centres=tuple(float(place) for place in range(len(levels))),
         exposure=_shares(sum_by(codes[known], exposure[known], len(levels))),
     )
+
+
+def neighbours(share: Floats, count: int) -> Groups:
+    """Return a group for each bin: neighbours put together, about equal exposure in each of at most ``count``."""
+    middle = np.cumsum(share) - share / 2.0
+    raw = np.minimum((count * middle / share.sum()).astype(np.int64), count - 1)
+    return np.unique(raw, return_inverse=True)[1].astype(np.int64)
 
 
 def _edges(values: Floats, max_bins: int) -> Floats:

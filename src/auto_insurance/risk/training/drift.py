@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from auto_insurance.risk.training.arrays import Codes, Floats, Groups, sum_by
-from auto_insurance.risk.training.columns import Column
+from auto_insurance.risk.training.columns import Column, neighbours
 
 STABLE = 0.10
 MOVED = 0.25
@@ -25,13 +25,8 @@ def psi(reference: Floats, current: Floats) -> float:
 
 
 def coarse(column: Column, count: int = 10) -> Groups:
-    """Return for each bin of a column which of about ``count`` groups of equal training exposure it is in."""
-    share = np.asarray(column.exposure)
-    if column.levels:
-        return np.arange(column.bins, dtype=np.int64)
-    middle = np.cumsum(share) - share / 2.0
-    group: Groups = np.minimum((count * middle / max(share.sum(), _FLOOR)).astype(np.int64), count - 1)
-    return group
+    """Return for each bin of a column its group: the levels themselves, or about ``count`` of equal exposure."""
+    return np.arange(column.bins, dtype=np.int64) if column.levels else neighbours(np.asarray(column.exposure), count)
 
 
 def feature_drift(column: Column, codes: Codes, exposure: Floats) -> float:

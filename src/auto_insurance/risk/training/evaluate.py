@@ -13,9 +13,10 @@ from auto_insurance.risk.training.arrays import Floats, Rows
 from auto_insurance.risk.training.boosting import Trainer
 from auto_insurance.risk.training.calibrate import check_autocalibration
 from auto_insurance.risk.training.candidates import Candidate
+from auto_insurance.risk.training.columns import neighbours
 from auto_insurance.risk.training.folds import Folds
 from auto_insurance.risk.training.resample import bootstrap, weighted_gini, weighted_mean
-from auto_insurance.risk.training.table import TableData
+from auto_insurance.risk.training.table import MOST_SEGMENTS, Segments, TableData
 
 Told = Callable[[str, float], None]
 """Hears what is being done and which share of it is done."""
@@ -90,46 +91,35 @@ def figures(data: TableData, found: OutOfFold, name: str, *, seed: int, rounds: 
     }
 
 
-def segment_table(
-    data: TableData, expected: Floats, feature: int, rows: Rows, at_most: int = 12
-) -> list[dict[str, Any]]:
-    """Return actual against expected by the feature's bins, numeric ones put together to at most so many."""
+def feature_segments(data: TableData, feature: int, at_most: int = MOST_SEGMENTS) -> Segments:
+    """Return the groups of a feature's bins: its levels, or neighbouring bins of about equal exposure."""
     column = data.columns[feature]
-    group = segments(np.asarray(column.exposure), at_most) if not column.levels else np.arange(column.bins)
-    codes = data.codes[rows, feature]
-    band = np.where(codes >= 0, group[codes], -1)
-    count = int(group.max()) + 1
-    sums = metrics.bands(band, data.claims[rows], expected[rows], data.exposure[rows], count)
-    found = []
-    for number in range(count):
-        bins = np.flatnonzero(group == number)
-        if sums.exposure[number] <= 0:
-            continue
-        found.append(
-            {
-                "segment": _name(column.centres, column.levels, bins),
-                "exposure": float(sums.exposure[number]),
-                "claims": float(sums.claims[number]),
-                "expected": float(sums.expected[number]),
-                "actual_to_expected": float(sums.ratio[number]),
-                "error": float(sums.error[number]),
-            }
-        )
-    return found
+    if column.levels:
+        return Segments(column.name, column.levels, data.codes[:, feature].astype(np.int64))
+    group = neighbours(np.asarray(column.exposure), at_most)
+    codes = data.codes[:, feature]
+    ends = [np.flatnonzero(group == number)[[0, -1]] for number in range(int(group.max()) + 1)]
+    spans = [(column.centres[low], column.centres[high]) for low, high in ends]
+    labels = tuple(f"{low:.4g} to {high:.4g}" if low < high else f"{low:.4g}" for low, high in spans)
+    return Segments(column.name, labels, np.where(codes >= 0, group[codes], -1))
 
 
-def segments(share: Floats, count: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return the number of each bin's segment: neighbours put together to about equal exposure."""
-    middle = np.cumsum(share) - share / 2.0
-    raw = np.minimum((count * middle / share.sum()).astype(np.int64), count - 1)
-    return np.unique(raw, return_inverse=True)[1].astype(np.int64)
-
-
-def _name(centres: Sequence[float], levels: Sequence[str], bins: np.ndarray[Any, Any]) -> str:
-    if levels:
-        return levels[int(bins[0])]
-    low, high = centres[int(bins[0])], centres[int(bins[-1])]
-    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
+def segment_table(data: TableData, expected: Floats, segments: Segments, rows: Rows) -> list[dict[str, Any]]:
+    """Return actual against expected by group; groups without exposure are left out."""
+    count = len(segments.labels)
+    sums = metrics.bands(segments.group[rows], data.claims[rows], expected[rows], data.exposure[rows], count)
+    return [
+        {
+            "segment": label,
+            "exposure": float(sums.exposure[number]),
+            "claims": float(sums.claims[number]),
+            "expected": float(sums.expected[number]),
+            "actual_to_expected": float(sums.ratio[number]),
+            "error": float(sums.error[number]),
+        }
+        for number, label in enumerate(segments.labels)
+        if sums.exposure[number] > 0
+    ]
 
 
 def partial_dependence(

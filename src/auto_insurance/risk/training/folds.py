@@ -21,7 +21,8 @@ def random_folds(rows: int, count: int, seed: int) -> Folds:
 
 def balanced(size: int, count: int, seed: int) -> Folds:
     """Return numbers 0 to ``count`` - 1 in random order, each as often as the others, give or take one."""
-    return np.random.default_rng(seed).permutation(size).astype(np.int64) % count
+    # The count is part of the seed: folds and the tenth that stops a booster must not be cut along the same lines.
+    return np.random.default_rng([seed, count]).permutation(size).astype(np.int64) % count
 
 
 def time_folds(ends: NDArray[np.datetime64], cuts: NDArray[np.datetime64]) -> Folds:

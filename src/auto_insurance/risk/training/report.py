@@ -11,7 +11,7 @@ import numpy as np
 from auto_insurance.risk.training import metrics, plots
 from auto_insurance.risk.training.benchmark import Bench, report_data
 from auto_insurance.risk.training.boosting import BoostedModel
-from auto_insurance.risk.training.evaluate import partial_dependence, segment_table, stability
+from auto_insurance.risk.training.evaluate import feature_segments, partial_dependence, segment_table, stability
 from auto_insurance.risk.training.rating import main_effect
 from auto_insurance.risk.training.tables import TableModel, importance, prove_monotone
 
@@ -29,8 +29,8 @@ def full_report(bench: Bench, told: Callable[[str, float], None]) -> tuple[dict[
     """Return the figures as data and the page as HTML."""
     found = report_data(bench)
     found["segments"] = {
-        name: segment_table(bench.data, bench.grouped.expected[bench.best], place, bench.grouped.rows)
-        for place, name in enumerate(column.name for column in bench.data.columns)
+        one.name: segment_table(bench.data, bench.grouped.expected[bench.best], one, bench.grouped.rows)
+        for one in (*(feature_segments(bench.data, i) for i in range(len(bench.data.columns))), *bench.data.segments)
     }
     found["monotone"] = _monotone(bench)
     found["tables"] = _table_worth(bench)
@@ -72,7 +72,7 @@ def _table_worth(bench: Bench) -> list[dict[str, Any]]:
 
 def _stability(bench: Bench) -> dict[str, Any]:
     """Compare the first half of the shipped boosters with the second: fits that differ by seed and held-out tenth."""
-    model = bench.models["boosted"].model
+    model = bench.models["boosted"].model if "boosted" in bench.models else None
     if not isinstance(model, BoostedModel) or len(model.boosters) < 2:
         return {}
     data = bench.data
@@ -189,7 +189,7 @@ def _effects(bench: Bench) -> str:
     for place, column in enumerate(data.columns):
         bins = np.unique(np.linspace(0, column.bins - 1, min(_POINTS, column.bins)).astype(int)).tolist()
         curves = {}
-        for name in ("boosted", "explainable"):
+        for name in (name for name in _COMPARED[1:] if name in bench.models):
             model = bench.models[name].model
             part = partial_dependence(model.log_frequency, data.codes[rows], data.exposure[rows], place, bins)
             curves[name] = np.interp(np.arange(column.bins), bins, part)

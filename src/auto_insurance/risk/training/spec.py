@@ -26,6 +26,8 @@ class FeatureSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     monotone: int = 0
     max_bins: int = 255
     """Most bins of a ``numeric`` feature: each value its own, or quantiles where there are more."""
+    of: tuple[str, ...] = ()
+    """Columns whose joined values are the levels of a ``categorical`` feature, such as brand and power of a vehicle."""
     optional: bool = False
     """True if a row may lack it; it is then scored at the feature's average effect."""
 
@@ -65,7 +67,7 @@ class TableSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_exposure: float | None = None
     group: GroupSpec | None = None
     segments: tuple[str, ...] = ()
-    """Features whose actual-to-expected ratios the report breaks down as a matter of fairness."""
+    """Columns, features or not, whose actual-to-expected ratios the report breaks down as a matter of fairness."""
     glm: tuple[GlmTerm, ...] = ()
 
     def feature(self, name: str) -> FeatureSpec:
@@ -107,13 +109,12 @@ def check_spec(spec: TableSpec, file: str) -> None:
     names = [feature.name for feature in spec.features]
     if not names or len(set(names)) != len(names):
         raise InvalidSpec(f"{file}: features must be listed, each once")
+    used = {*names, *(part for feature in spec.features for part in feature.of)}
     for column in (spec.exposure, spec.claims, spec.group.order_by if spec.group else None):
-        if column in names:
+        if column in used:
             raise InvalidSpec(f"{file}: {column} is exposure, claims or order, and cannot be a feature")
     for feature in spec.features:
         _check_feature(feature, file)
-    if missing := [name for name in spec.segments if name not in names]:
-        raise InvalidSpec(f"{file}: segments name unknown features: {', '.join(missing)}")
     for term in spec.glm:
         _check_term(spec, term, file)
 
@@ -125,6 +126,8 @@ def _check_feature(feature: FeatureSpec, file: str) -> None:
         raise InvalidSpec(f"{file}: feature {feature.name}: levels belong to kind ordered, and it needs them")
     if feature.monotone not in {-1, 0, 1} or (feature.monotone and feature.kind == "categorical"):
         raise InvalidSpec(f"{file}: feature {feature.name}: monotone must be -1, 0 or 1, and 0 without an order")
+    if feature.of and (feature.kind != "categorical" or len(feature.of) < 2):
+        raise InvalidSpec(f"{file}: feature {feature.name}: of joins two or more columns to a categorical feature")
     if not 2 <= feature.max_bins <= 1024:
         raise InvalidSpec(f"{file}: feature {feature.name}: max_bins must be 2 to 1024")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,11 +13,12 @@ import polars as pl
 from numpy.typing import NDArray
 
 from auto_insurance.kernel.errors import FieldError
-from auto_insurance.risk.training.arrays import Codes, Floats
+from auto_insurance.risk.training.arrays import Codes, Floats, sum_by
 from auto_insurance.risk.training.columns import (
     UNKNOWN,
     Column,
     level_column,
+    neighbours,
     numeric_codes,
     numeric_column,
 )
@@ -25,7 +26,19 @@ from auto_insurance.risk.training.errors import InvalidTable
 from auto_insurance.risk.training.spec import FeatureSpec, GroupSpec, TableSpec
 
 CHUNK_ROWS = 200_000
+MOST_SEGMENTS = 12
+JOINT = " / "
+"""Between the values of joined columns."""
 _NUMERIC = (pl.Float32, pl.Float64, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64)
+
+
+@dataclass(frozen=True, slots=True)
+class Segments:
+    """Groups of rows by one column, for the report: each row's group (-1: not known) and what groups are called."""
+
+    name: str
+    labels: tuple[str, ...]
+    group: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +51,23 @@ class TableData:
     exposure: Floats
     claims: Floats
     groups: NDArray[np.int64]
+    segments: tuple[Segments, ...]
     fingerprint: str
     source: str
 
     def __len__(self) -> int:
         return len(self.claims)
 
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> TableData:
-        """Return the chosen rows; the bins stay as they are."""
-        return TableData(
-            self.spec,
-            self.columns,
-            self.codes[rows],
-            self.exposure[rows],
-            self.claims[rows],
-            self.groups[rows],
-            self.fingerprint,
-            self.source,
+    def take(self, rows: NDArray[np.bool_]) -> TableData:
+        """Return the chosen rows, contracts numbered anew; the bins stay as they are."""
+        _, groups = np.unique(self.groups[rows], return_inverse=True)
+        return replace(
+            self,
+            codes=self.codes[rows],
+            exposure=self.exposure[rows],
+            claims=self.claims[rows],
+            groups=groups.astype(np.int64),
+            segments=tuple(replace(one, group=one.group[rows]) for one in self.segments),
         )
 
 
@@ -97,7 +110,8 @@ def _first_line(error: Exception) -> str:
 
 def table_of(frame: pl.DataFrame, spec: TableSpec, source: str) -> TableData:
     """Check a data set and make its bins. Raises ``InvalidTable`` naming every wrong column."""
-    _require(frame, [*(f.name for f in spec.features), spec.exposure, spec.claims, *_group_columns(spec.group)])
+    read = [name for feature in spec.features for name in feature.of or (feature.name,)]
+    _require(frame, [*read, spec.exposure, spec.claims, *_group_columns(spec.group), *spec.segments])
     exposure = exposures(frame, spec.exposure, spec.max_exposure)
     claims = _numbers(frame, spec.claims)
     if (claims < 0).any() or not (claims > 0).any():
@@ -108,15 +122,33 @@ def table_of(frame: pl.DataFrame, spec: TableSpec, source: str) -> TableData:
     columns = tuple(column for column, _ in made)
     codes = np.column_stack([codes for _, codes in made]).astype(np.int32)
     digest = fingerprint(columns, codes, exposure, claims)
-    return TableData(spec, columns, codes, exposure, claims, groups_of(frame, spec.group), digest, source)
+    segments = tuple(segments_of(frame, name, exposure) for name in spec.segments)
+    return TableData(spec, columns, codes, exposure, claims, groups_of(frame, spec.group), segments, digest, source)
+
+
+def segments_of(frame: pl.DataFrame, name: str, exposure: Floats) -> Segments:
+    """Return a column's groups: its values where they are few, bands of about equal exposure of many numbers."""
+    column = frame[name]
+    if column.dtype in _NUMERIC and column.n_unique() > MOST_SEGMENTS:
+        values = _numbers(frame, name)
+        _, place = np.unique(values, return_inverse=True)
+        share = sum_by(place, exposure, int(place.max()) + 1)
+        group = neighbours(share, MOST_SEGMENTS)[place]
+        ends = [
+            (values[group == number].min(), values[group == number].max()) for number in range(int(group.max()) + 1)
+        ]
+        return Segments(name, tuple(f"{low:g} to {high:g}" if low < high else f"{low:g}" for low, high in ends), group)
+    texts = column.cast(pl.String)
+    labels = tuple(sorted(texts.drop_nulls().unique().to_list()))
+    return Segments(name, labels, _level_codes(texts, labels).astype(np.int64))
 
 
 def encode(frame: pl.DataFrame, columns: Sequence[Column], notes: Notes) -> Codes:
     """Return the codes of rows to score, by row and feature. Raises ``InvalidTable`` naming every wrong column."""
-    _require(frame, [column.name for column in columns if not column.optional])
+    _require(frame, [name for column in columns if not column.optional for name in column.sources])
     coded = []
     for column in columns:
-        if column.name not in frame.columns:
+        if any(name not in frame.columns for name in column.sources):
             notes.missing[column.name] += len(frame)
             coded.append(np.full(len(frame), UNKNOWN, np.int32))
         else:
@@ -187,14 +219,23 @@ def _numbers(frame: pl.DataFrame, name: str, *, optional: bool = False) -> Float
     return values
 
 
-def _texts(frame: pl.DataFrame, name: str, *, optional: bool = False) -> pl.Series:
-    column = frame[name]
-    if not (column.dtype in {pl.String, pl.Categorical, pl.Enum, pl.Null} or column.dtype.is_integer()):
-        raise InvalidTable(f"Column {name} must hold level names, not {column.dtype}.")
-    texts = column.cast(pl.String)
+def _texts(frame: pl.DataFrame, name: str, of: Sequence[str], *, optional: bool = False) -> pl.Series:
+    """Return the level of each row: of the column, or of the columns that are joined."""
+    texts = _level_names(frame, of[0] if of else name)
+    for part in of[1:]:
+        texts = texts + JOINT + _level_names(frame, part)
     if not optional and (wrong := texts.is_null().to_numpy()).any():
         raise InvalidTable(f"Column {name}: {_rows(wrong)} missing.")
     return texts
+
+
+def _level_names(frame: pl.DataFrame, name: str) -> pl.Series:
+    column = frame[name]
+    if column.dtype.is_float() and (column.drop_nulls() % 1 == 0).all():
+        column = column.cast(pl.Int64)  # whole numbers that a CSV or a missing value made floats
+    if not (column.dtype in {pl.String, pl.Categorical, pl.Enum, pl.Null} or column.dtype.is_integer()):
+        raise InvalidTable(f"Column {name} must hold level names, not {column.dtype}.")
+    return column.cast(pl.String)
 
 
 def _learn(frame: pl.DataFrame, spec: FeatureSpec, exposure: Floats) -> tuple[Column, Codes]:
@@ -202,7 +243,7 @@ def _learn(frame: pl.DataFrame, spec: FeatureSpec, exposure: Floats) -> tuple[Co
         values = _numbers(frame, spec.name, optional=spec.optional)
         column = numeric_column(spec, values, exposure)
         return column, numeric_codes(values, column.edges)
-    texts = _texts(frame, spec.name, optional=spec.optional)
+    texts = _texts(frame, spec.name, spec.of, optional=spec.optional)
     levels = spec.levels or tuple(sorted(texts.drop_nulls().unique().to_list()))
     codes = _level_codes(texts, levels)
     if (strange := (codes < 0) & texts.is_not_null().to_numpy()).any():
@@ -217,7 +258,7 @@ def _code(frame: pl.DataFrame, column: Column, notes: Notes) -> Codes:
         if missing := int((codes < 0).sum()):
             notes.missing[column.name] += missing
         return codes
-    texts = _texts(frame, column.name, optional=column.optional)
+    texts = _texts(frame, column.name, column.of, optional=column.optional)
     codes = _level_codes(texts, column.levels)
     unknown = codes < 0
     if unknown.any():

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from auto_insurance.risk.training.arrays import Codes, Floats, sum_by
+from auto_insurance.risk.training.arrays import Codes, Floats
 from auto_insurance.risk.training.columns import Column
 
 
@@ -87,32 +87,33 @@ def _ordered(keys: dict[tuple[int, ...], Floats]) -> list[tuple[int, ...]]:
     return sorted(keys, key=lambda key: (len(key), key))
 
 
-def purify(
-    model: TableModel, codes: Codes, exposure: Floats, *, steps: int = 500, tolerance: float = 1e-9
-) -> TableModel:
+def purify(model: TableModel) -> TableModel:
     """Return the same function with every pair table free of main effects, and every table centred by exposure.
 
-    Weighted functional ANOVA by repeated removal of row and column means: Lengerich, Tan, Chang, Hooker and Caruana,
-    AISTATS 2020 (PMLR 108), "Purifying interaction effects with the functional ANOVA".
+    Functional ANOVA under independent margins: a main effect is the average over the training exposure of everything
+    else, its partial dependence, and rises wherever the whole function does. (Lengerich, Tan, Chang, Hooker and
+    Caruana, AISTATS 2020, "Purifying interaction effects with the functional ANOVA", also weigh by the joint
+    exposure; a main effect need not be monotone then although the function is.)
     """
+    weights = [_weights(column) for column in model.columns]
     mains = {feature: np.zeros(column.bins) for feature, column in enumerate(model.columns)}
     pairs: dict[tuple[int, ...], Floats] = {}
+    intercept = model.intercept
     for term in model.terms:
         if len(term.features) == 1:
             mains[term.features[0]] += term.values[:-1]
-        else:
-            first, second = term.features
-            weight = joint_exposure(model.columns, term.features, codes, exposure)
-            inner = term.values[:-1, :-1].copy()
-            rows, cols = _strip(inner, weight, steps, tolerance)
-            mains[first] += rows
-            mains[second] += cols
-            pairs[term.features] = inner
-    intercept = model.intercept
+            continue
+        first, second = term.features
+        inner = term.values[:-1, :-1]
+        rows, cols = inner @ weights[second], weights[first] @ inner
+        mean = float(weights[first] @ rows)
+        mains[first] += rows - mean
+        mains[second] += cols - mean
+        intercept += mean
+        pairs[term.features] = pairs.get(term.features, 0.0) + inner - rows[:, None] - cols[None, :] + mean
     terms = []
     for feature, values in mains.items():
-        weight = np.asarray(model.columns[feature].exposure)
-        mean = float(np.average(values, weights=weight)) if weight.sum() > 0 else 0.0
+        mean = float(weights[feature] @ values)
         intercept += mean
         if np.any(values != 0.0):
             terms.append(Term((feature,), np.append(values - mean, 0.0)))
@@ -120,30 +121,9 @@ def purify(
     return TableModel(model.columns, intercept, tuple(terms))
 
 
-def joint_exposure(columns: Sequence[Column], pair: tuple[int, ...], codes: Codes, exposure: Floats) -> Floats:
-    """Return the exposure of each pair of bins; rows with an unknown one are left out."""
-    first, second = pair
-    shape = columns[first].bins, columns[second].bins
-    known = (codes[:, first] >= 0) & (codes[:, second] >= 0)
-    flat = codes[known, first].astype(np.int64) * shape[1] + codes[known, second]
-    return sum_by(flat, exposure[known], shape[0] * shape[1]).reshape(shape)
-
-
-def _strip(table: Floats, weight: Floats, steps: int, tolerance: float) -> tuple[Floats, Floats]:
-    """Take the weighted row and column means out of the table, in place; return what was taken."""
-    taken = [np.zeros(table.shape[0]), np.zeros(table.shape[1])]
-    margins = [weight.sum(axis=1), weight.sum(axis=0)]
-    inverse = [np.divide(1.0, margin, out=np.zeros_like(margin), where=margin > 0) for margin in margins]
-    for _ in range(steps):
-        rows = (weight * table).sum(axis=1) * inverse[0]
-        table -= rows[:, None]
-        cols = (weight * table).sum(axis=0) * inverse[1]
-        table -= cols[None, :]
-        taken[0] += rows
-        taken[1] += cols
-        if max(np.abs(rows).max(), np.abs(cols).max()) < tolerance:
-            break
-    return taken[0], taken[1]
+def _weights(column: Column) -> Floats:
+    share = np.asarray(column.exposure)
+    return share / share.sum() if share.sum() > 0 else np.full(column.bins, 1.0 / column.bins)
 
 
 @dataclass(frozen=True, slots=True)

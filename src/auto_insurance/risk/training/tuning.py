@@ -13,19 +13,20 @@ from auto_insurance.risk.training.arrays import Rows
 from auto_insurance.risk.training.boosting import BoostSettings, Pairs, Trainer, best_round
 from auto_insurance.risk.training.candidates import chosen_pairs
 from auto_insurance.risk.training.collapse import collapse
+from auto_insurance.risk.training.columns import Column
 from auto_insurance.risk.training.evaluate import Told
 from auto_insurance.risk.training.tables import importance, purify
 
-FREE_GRID: Sequence[BoostSettings] = (
+FREE_GRID: tuple[BoostSettings, ...] = (
     BoostSettings(learning_rate=0.05, num_leaves=63, min_data_in_leaf=100, feature_fraction=0.7),
     BoostSettings(learning_rate=0.05, num_leaves=31, min_data_in_leaf=200, feature_fraction=0.7),
     BoostSettings(learning_rate=0.05, num_leaves=63, min_data_in_leaf=100, feature_fraction=0.7, cat_smooth=50.0),
 )
-PAIRS_GRID: Sequence[BoostSettings] = (
+PAIRS_GRID: tuple[BoostSettings, ...] = (
     BoostSettings(learning_rate=0.1, num_leaves=31, min_data_in_leaf=100),
     BoostSettings(learning_rate=0.1, num_leaves=15, min_data_in_leaf=400),
 )
-PAIR_SHARES: Sequence[float] = (0.90, 0.97)
+PAIR_SHARES: tuple[float, ...] = (0.90, 0.97)
 """Shares of what all pair tables tell apart that fewer pairs are tried with, beside all pairs."""
 WORTH_IT = 0.02
 """Deviance x 100 that more pairs must save, or the fewer stay: they are what a person reads."""
@@ -69,8 +70,7 @@ class Tuner:
 
     def explainable(self, grid: Sequence[BoostSettings], shares: Sequence[float]) -> tuple[BoostSettings, Pairs]:
         """Return the best setting for pairs, and which pairs to keep."""
-        count = len(self._trainer.data.columns)
-        every: Pairs = tuple((a, b) for a in range(count) for b in range(a + 1, count))
+        every = sensible_pairs(self._trainer.data.columns)
         runs = [self._try(settings, every) for settings in grid]
         best, booster = min(runs, key=lambda run: run[0].deviance_x100)
         fewer = [pairs for pairs in self._fewer(booster, shares) if 0 < len(pairs) < len(every)]
@@ -82,7 +82,7 @@ class Tuner:
     def _fewer(self, booster: Any, shares: Sequence[float]) -> list[Pairs]:
         data = self._trainer.data
         codes, exposure = data.codes[self._train], data.exposure[self._train]
-        tables = purify(collapse([booster], data.columns, float(np.log(self._trainer.mean))), codes, exposure)
+        tables = purify(collapse([booster], data.columns, float(np.log(self._trainer.mean))))
         worth = importance(tables, codes, exposure).tolist()
         return list(dict.fromkeys(chosen_pairs(tables, worth, share) for share in shares))
 
@@ -101,3 +101,9 @@ class Tuner:
         tried = Tried(settings, pairs, min(curve), rounds)
         self.tried.append(tried)
         return tried, self._trainer.cut(booster, rounds)
+
+
+def sensible_pairs(columns: Sequence[Column]) -> Pairs:
+    """Return all pairs of features that share no column: one with its own part says nothing more."""
+    places = range(len(columns))
+    return tuple((a, b) for a in places for b in places if a < b and not {*columns[a].sources} & {*columns[b].sources})
