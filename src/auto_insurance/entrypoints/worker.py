@@ -14,6 +14,7 @@ from auto_insurance.infra import metrics
 from auto_insurance.infra.bus.runner import Runner, RunnerOptions
 from auto_insurance.infra.config import Settings
 from auto_insurance.telematics.service import ImportRunner
+from auto_insurance.trips import fold
 
 log = structlog.get_logger(__name__)
 RATE_EVERY_S = 5.0
@@ -46,7 +47,8 @@ def runners(container: Container, consumers: int) -> list[Runner]:
 
 async def work(container: Container, consumers: int, stop: asyncio.Event) -> None:
     """Run all consumers until ``stop``; one that can't go on ends the process with its error."""
-    await bootstrap.prepare_log(container, stop)
+    # Rules are compiled before the first transaction: on a new machine it takes longer than one may stand idle.
+    await asyncio.gather(bootstrap.prepare_log(container, stop), asyncio.to_thread(fold.warm))
     async with asyncio.TaskGroup() as group:
         group.create_task(container.get(ImportRunner).run(stop))
         group.create_task(process.every(stop, RATE_EVERY_S, "event_rate", metrics.EventRate().sample))
