@@ -67,7 +67,8 @@ class IngestService:
         self._log = log
         self._rights = rights
         self._contacts = contacts
-        self._judges = JudgeQueue(policy or IngestPolicy())
+        self.policy = policy or IngestPolicy()
+        self._judges = JudgeQueue(self.policy)
         self._archive = archive
 
     async def batch(self, body: bytes, sender: DevicePrincipal, *, any_age: bool, request_id: str | None) -> Receipt:
