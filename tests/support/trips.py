@@ -17,6 +17,7 @@ from auto_insurance.kernel.clock import to_us
 from auto_insurance.kernel.units import MS_PER_MPH
 from auto_insurance.telematics.columns import of_samples
 from auto_insurance.telematics.schemas import Quality, Sample
+from auto_insurance.trips import fold as folding
 from auto_insurance.trips.contents import Closed, TripContent
 from auto_insurance.trips.fold import Folder, groups_of
 from auto_insurance.trips.rules import TripRules
@@ -108,6 +109,7 @@ class OneDevice:
     """A device alone in a table, folded sample by sample or all at once."""
 
     def __init__(self, device_id: str = "dev-1", rules: TripRules | None = None) -> None:
+        folding.warm()
         self.rules = rules or TripRules()
         self.table = DeviceTable(self.rules)
         self.folder = Folder(self.table, self.rules)

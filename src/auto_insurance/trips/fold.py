@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auto_insurance.telematics.columns import Columns
-from auto_insurance.trips import segment
+from auto_insurance.telematics.columns import Columns, empty
+from auto_insurance.trips import aggregate, calendar, detect, segment, track
+from auto_insurance.trips.compiled import compile_rules, one_at_a_time
 from auto_insurance.trips.contents import Closed, EventTuple, content_of
 from auto_insurance.trips.detect import Out
 from auto_insurance.trips.rules import TripRules
@@ -44,15 +47,26 @@ def groups_of(columns: Columns) -> Groups:
     return Groups(order, device[starts].astype(np.int64), starts.astype(np.int64), ends)
 
 
-def warm() -> None:
-    """Compile the rules, or load them from the folder of compiled code, by folding nothing."""
-    table = DeviceTable(TripRules())
-    folder = Folder(table, TripRules())
-    from auto_insurance.telematics.columns import empty  # noqa: PLC0415
+_warmth: list[float] = []
+_one_warms = Lock()
 
-    nothing = empty()
-    folder.fold(nothing, groups_of(nothing), np.empty(0, np.int64), {})
-    folder.view(np.empty(0, np.int64), STILL_OPEN)
+
+def warm() -> float:
+    """Compile the rules, or load them from the folder of compiled code; returns how many seconds that took, once.
+
+    Until then the rules run as the Python that they are, a hundred times slower.
+    """
+    with _one_warms:
+        if _warmth:
+            return _warmth[0]
+        began = time.monotonic()
+        with one_at_a_time(compile_rules((calendar, track, detect, aggregate, segment))):
+            nothing = empty()
+            folder = Folder(DeviceTable(TripRules()), TripRules())
+            folder.fold(nothing, groups_of(nothing), np.empty(0, np.int64), {})
+            folder.view(np.empty(0, np.int64), STILL_OPEN)
+        _warmth.append(time.monotonic() - began)
+        return _warmth[0]
 
 
 class Folder:

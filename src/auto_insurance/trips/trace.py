@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -187,10 +186,9 @@ class Tracer:
         """Have the rules compiled, or loaded, without holding up the event loop."""
         if self._warm:
             return
-        began = time.monotonic()
-        await asyncio.to_thread(fold.warm)
+        seconds = await asyncio.to_thread(fold.warm)
         self._warm = True
-        log.info("trip_rules_ready", seconds=round(time.monotonic() - began, 2))
+        log.info("trip_rules_ready", seconds=round(seconds, 2))
 
 
 def _no_vehicle(device_id: str, t_us: int) -> str | None:

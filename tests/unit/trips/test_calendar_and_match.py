@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -16,22 +15,15 @@ from auto_insurance.trips.calendar import LATE, NIGHT, RUSH, SLOT_US, WEEKEND, c
 from auto_insurance.trips.match import Span, match, overlap_us
 
 CHICAGO = "America/Chicago"
-flags_at = cast("Any", calendar.flags_at).py_func
-_night_us = cast("Any", calendar.night_us).py_func
+pytestmark = pytest.mark.usefixtures("interpreted")
 
 
 def slot_flags(zone: str, slot: int) -> int:
-    return int(flags_at(clock_of([zone]), 0, slot))
+    return int(calendar.flags_at(clock_of([zone]), 0, slot))
 
 
 def night_us(zone: str, from_us: int, to_us: int) -> int:
-    return int(_night_us(clock_of(["UTC", zone]), 1, from_us, to_us))
-
-
-@pytest.fixture(autouse=True)
-def interpreted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The rules as they are written, not compiled."""
-    monkeypatch.setattr(calendar, "flags_at", flags_at)
+    return int(calendar.night_us(clock_of(["UTC", zone]), 1, from_us, to_us))
 
 
 def us(text: str, zone: str = CHICAGO) -> int:

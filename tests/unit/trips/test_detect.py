@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from math import nan
-from typing import Any, cast
 
 import pytest
 
+from auto_insurance.trips import detect
 from auto_insurance.trips.contents import EventContent, TripContent
-from auto_insurance.trips.detect import over_class as compiled_over_class
 from tests.support.trips import Drive, kept
 
-over_class = cast("Any", compiled_over_class).py_func
+pytestmark = pytest.mark.usefixtures("interpreted")
 
 
 def only_trip(drive: Drive, speed_ms: float = 12.0) -> TripContent:
@@ -140,4 +139,4 @@ def test_speeding_and_phone_use_are_timed_and_counted_by_episode() -> None:
     [(50.0, None, -1), (None, 30.0, -1), (34.9, 30.0, 0), (35.0, 30.0, 1), (40.0, 30.0, 2), (50.0, 30.0, 3)],
 )
 def test_classes_of_speeding(speed: float | None, limit: float | None, want: int) -> None:
-    assert over_class(nan if speed is None else speed, nan if limit is None else limit) == want
+    assert detect.over_class(nan if speed is None else speed, nan if limit is None else limit) == want

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from auto_insurance.telematics.schemas import Sample
+from auto_insurance.trips import aggregate, calendar, detect, segment, track
 from auto_insurance.trips.contents import Closed, TripContent, content_hash
 from auto_insurance.trips.rules import TripRules
 from tests.support.trips import Drive, OneDevice, kept
 
 GAP_US = TripRules().session_gap_us
+RULES = (calendar, track, detect, aggregate, segment)
 ZONES = {"DRV001": "America/Chicago", "DRV002": "Europe/Berlin"}
 
 
@@ -170,3 +173,17 @@ def test_the_way_is_never_longer_than_the_path_driven(samples: list[Sample], at:
         fastest = 36.0 * (trip.end_us - trip.start_us) / 1e6
         assert trip.distance_miles * 1609.344 <= fastest + 20.0
         assert trip.sample_count <= len({s.t_us for s in inside})
+
+
+@settings(max_examples=8, deadline=None)
+@given(drives)
+def test_compiled_rules_give_the_bits_that_python_gives(samples: list[Sample]) -> None:
+    samples = samples[:400]
+    quick = kept(samples, zones=ZONES)
+    with pytest.MonkeyPatch.context() as patch:
+        for module in RULES:
+            for name, value in list(vars(module).items()):
+                if hasattr(value, "py_func"):
+                    patch.setattr(module, name, value.py_func)
+        slow = kept(samples, zones=ZONES)
+    assert [content_hash(trip) for trip in slow] == [content_hash(trip) for trip in quick]
