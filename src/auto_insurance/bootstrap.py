@@ -32,6 +32,7 @@ from auto_insurance.infra.bus.handler import Handler
 from auto_insurance.infra.bus.health import ConsumerHealth, EventLogHealth
 from auto_insurance.infra.bus.kafka import KafkaLog, KafkaLogOptions
 from auto_insurance.infra.bus.postgres import PostgresLog, PostgresLogOptions
+from auto_insurance.infra.bus.postgres.outbox_news import OutboxNews
 from auto_insurance.infra.bus.protocol import EventLog
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.db.engine import EngineOptions, create_engine
@@ -105,6 +106,7 @@ class Container:
     settings: Settings
     database: Database
     log: EventLog
+    news: OutboxNews
     redis: RedisClient | None
     services: dict[type, object] = field(default_factory=dict)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
@@ -116,6 +118,7 @@ class Container:
     async def close(self) -> None:
         """Close connections; nothing may be under way any more."""
         self.get(Passwords).close()
+        await self.news.close()
         await self.log.close()
         if self.redis is not None:
             await self.redis.close()
@@ -158,7 +161,10 @@ def build(settings: Settings, role: str) -> Container:
             settings.redis.url.get_secret_value(), settings.redis.max_connections, timeout_s=settings.redis.timeout_s
         )
     database = Database(engine)
-    container = Container(settings, database, _event_log(settings, database), redis)
+    event_log = _event_log(settings, database)
+    news = OutboxNews(database_url(settings), event_log)
+    database.on_published = news.written
+    container = Container(settings, database, event_log, news, redis)
     _compose(container)
     return container
 

@@ -81,7 +81,7 @@ async def score_nightly(container: Container) -> None:
 async def schedule(container: Container, stop: asyncio.Event) -> None:
     """Run all jobs until ``stop``."""
     await bootstrap.prepare_log(container, stop)
-    relay = OutboxRelay(container.database, container.log)
+    relay = OutboxRelay(container.database, container.log, wake=container.news.subscribe())
     async with asyncio.TaskGroup() as group:
         group.create_task(relay.run(stop))
         for name, interval_s, job in (

@@ -7,6 +7,7 @@ import structlog
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
+from auto_insurance.contracts.trips import TRIP_AMENDED, TRIP_WITHDRAWN
 from auto_insurance.infra.bus.events import Subscription
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel.errors import AppError, ErrorKind
@@ -14,6 +15,8 @@ from auto_insurance.kernel.events import Envelope
 from auto_insurance.pricing.service import PricingService, Score
 
 GROUP = "pricing"
+CORRECTIONS = frozenset({TRIP_AMENDED, TRIP_WITHDRAWN})
+"""Reasons of a score that changes what was known before: late events, a dispute."""
 log = structlog.get_logger(__name__)
 
 
@@ -29,7 +32,8 @@ def subscription(pricing: PricingService) -> Subscription:
             model_version=data.model_version,
         )
         try:
-            await pricing.indicate(uow, data.driver_id, score, data.reason)
+            correction = data.reason in CORRECTIONS
+            await pricing.indicate(uow, data.driver_id, score, data.reason, correction=correction)
         except AppError as error:
             # A driver who was erased meanwhile has no price any more.
             if error.kind is not ErrorKind.NOT_FOUND:

@@ -61,8 +61,14 @@ class PricingService:
         inputs = rating_inputs(await self._drivers.facts(uow, driver_id), clock.now().date(), Telematics())
         return await self._store(uow, driver_id, PremiumKind.CHARGED, inputs, None, "enrolment")
 
-    async def indicate(self, uow: UnitOfWork, driver_id: str, score: Score, reason: str) -> Premium | None:
-        """Store what a score makes of the premium. None if price, worksheet, plan and model are as they were."""
+    async def indicate(
+        self, uow: UnitOfWork, driver_id: str, score: Score, reason: str, *, correction: bool = False
+    ) -> Premium | None:
+        """Store what a score makes of the premium. None if price, worksheet, plan and model are as they were.
+
+        A ``correction`` is due when what an earlier version rested on has changed: it is a version of its own, whose
+        reason names the one that it corrects, and that one stays as it is.
+        """
         charged = await self.charge_initial(uow, driver_id)
         inputs = await self._inputs(uow, charged, score.relativity, score.confidence)
         before = await repository.latest(uow, driver_id, PremiumKind.INDICATED)
@@ -70,6 +76,8 @@ class PricingService:
             rating = rate(self._plan, inputs)
             if before.plan_version == rating.plan_version and before.worksheet == rating.worksheet:
                 return None
+        if correction and before is not None:
+            reason = f"correction of version {before.version}: {reason}"
         return await self._store(uow, driver_id, PremiumKind.INDICATED, inputs, score, reason)
 
     async def current(self, uow: UnitOfWork, driver_id: str) -> Premiums:

@@ -28,6 +28,8 @@ class UnitOfWork:
         self.conn = conn
         self._events: list[tuple[str, Envelope]] = []
         self._after: list[AfterCommit] = []
+        self.published = False
+        """Whether events of this transaction are in the outbox."""
 
     def publish(self, topic: str, event: Envelope) -> None:
         """Write a domain event to the outbox when this transaction commits."""
@@ -46,6 +48,7 @@ class UnitOfWork:
         """Write the published events to the outbox now (the commit does it by itself)."""
         if self._events:
             events, self._events = self._events, []
+            self.published = True
             await append_to_outbox(self.conn, events)
 
     async def run_effects(self) -> None:
@@ -58,10 +61,11 @@ class UnitOfWork:
 
 
 class Database:
-    """Gives out units of work on one engine."""
+    """Gives out units of work on one engine. ``on_published`` is told of each commit that wrote to the outbox."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
+        self.on_published: Callable[[], None] | None = None
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
@@ -71,6 +75,8 @@ class Database:
             async with conn.begin():
                 yield uow
                 await uow.flush_events()
+        if uow.published and self.on_published is not None:
+            self.on_published()
         await uow.run_effects()
 
     @asynccontextmanager
