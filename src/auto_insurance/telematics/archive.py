@@ -176,12 +176,13 @@ class _Leaving(MonthSteps):
         if state is not None and state.status == "restored" and self._reached(state.updated_at):
             return self.left(f"restored {state.updated_at:%Y-%m-%d}")
         if state is None or not await self._still_good(state):
-            # What does not fit is seen before anything is written: the content is counted first.
-            before = await self.content(table)
-            if not before.rows:
+            # What does not fit is seen before anything is written.
+            async with self.care.database.read() as uow:
+                last_arrival = await repository.last_arrival(uow, table)
+            if last_arrival is None:
                 return await self.drop(without_archive=False, with_files=False)
-            if self._reached(before.last_arrival):
-                return self.left(f"events arrived {before.last_arrival:%Y-%m-%d}")
+            if self._reached(last_arrival):
+                return self.left(f"events arrived {last_arrival:%Y-%m-%d}")
             state = await self._write(table, state)
         async with self.care.database.read() as uow:
             if state.last_arrival is not None and await repository.arrived_after(uow, table, state.last_arrival):

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 FORMAT_VERSION = 1
-PART_ROWS = 262_144
-"""Rows per file: what is held in memory, some 50 MB."""
+PART_ROWS = 131_072
+"""Rows per file: what is held in memory, some 100 MB with all copies on the way."""
 GROUP_ROWS = 16_384
 MANIFEST = "manifest.json"
 PARTIAL = ".partial"
