@@ -40,10 +40,12 @@ class PartitionGone(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What became of a batch: ``fresh`` and ``refused`` per event in the order given, the other per device."""
+    """What became of a batch: ``fresh`` and ``refused`` are per event in the order given."""
 
     fresh: Mask
     """Stored by this call; the rest are copies or refused."""
+    new: Columns
+    """The fresh events alone, in no particular order."""
     newest_before: Ints
     """Of each of ``columns.devices`` that has events in the batch: its newest stored event time before, -1 if none."""
     refused: Mask | None = None
@@ -77,7 +79,7 @@ class EventWriter:
         Makes missing partitions. Raises ``ValueError`` for an event without a driver, and what the database raises.
         """
         if not len(events):
-            return Stored(np.zeros(0, np.bool_), np.full(len(events.devices), UNKNOWN, np.int64))
+            return Stored(np.zeros(0, np.bool_), events, np.full(len(events.devices), UNKNOWN, np.int64))
         if bool((events.driver == NO_DRIVER).any()):
             raise ValueError("an event without a driver can't be stored")
         refused = await partitions.claim(uow, events.t_us)
@@ -90,31 +92,33 @@ class EventWriter:
         await driver.execute(_BEGIN)
         try:
             with metrics.time_query("copy", TABLE):
-                fresh = await self._copy(uow, events, order, wanted, newest)
+                fresh, new = await self._copy(uow, events, order, wanted, newest)
         except asyncpg.UniqueViolationError:
             await driver.execute(_UNDO)
             log.info("store_frontier_outdated", events=len(events))
             self._frontier.clear()
             newest = await self._frontier.load(uow, events)
             fresh = await repository_store.insert_missing(uow, events, wanted)
+            new = events.where(fresh)
         except asyncpg.CheckViolationError as error:
             partitions.forget(Database(uow.conn.engine))
             raise PartitionGone("a partition was removed while its events were stored") from error
         await driver.execute(_DONE)
         self._frontier.advance(events, fresh, newest)
-        return Stored(fresh, newest, refused)
+        return Stored(fresh, new, newest, refused)
 
-    async def _copy(self, uow: UnitOfWork, events: Columns, order: Ints, wanted: Mask, newest: Ints) -> Mask:
+    async def _copy(
+        self, uow: UnitOfWork, events: Columns, order: Ints, wanted: Mask, newest: Ints
+    ) -> tuple[Mask, Columns]:
         doubtful = np.flatnonzero(wanted & (events.t_us <= newest[events.device]))
         fresh = wanted
         if len(doubtful):
             fresh = wanted.copy()
             fresh[doubtful[await repository_store.are_stored(uow, events, doubtful)]] = False
-        places = order[fresh[order]]
-        if len(places):
-            new = events.take(places)
+        new = events.take(order[fresh[order]])
+        if len(new):
             await copy_columns(uow, TABLE, rows.COLUMNS, rows.of_columns(new), len(new))
-        return fresh
+        return fresh, new
 
 
 def key_order(events: Columns) -> Ints:

@@ -27,7 +27,7 @@ from auto_insurance.kernel import clock
 from auto_insurance.kernel.clock import from_us, to_us
 from auto_insurance.kernel.events import new_event
 from auto_insurance.kernel.outcome import Dead, Drop, Ok, Outcome
-from auto_insurance.telematics.columns import EVENT_CODE, NO_DRIVER, Codes, Columns, Ints, Mask
+from auto_insurance.telematics.columns import EVENT_CODE, NO_DRIVER, Codes, Columns, Ints, Mask, empty
 from auto_insurance.telematics.schemas import EventType
 from auto_insurance.telematics.service import MONTH_ARCHIVED, DecodedBatch, EventWriter
 from auto_insurance.trips.owners import find_owners
@@ -79,6 +79,7 @@ class Work:
     histories: Mapping[str, DeviceHistory] = field(default_factory=dict)
     zones: Mapping[str, str] = field(default_factory=dict)
     fresh: Mask = field(default_factory=lambda: np.zeros(0, np.bool_))
+    new: Columns = field(default_factory=empty)
     newest_before: Ints = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def keep(self, mask: Mask) -> None:
@@ -170,7 +171,7 @@ class TelemetryHandler:
     async def _store(self, work: Work) -> None:
         """Store what is not there yet; only that goes on."""
         stored = await self._writer.store(work.uow, work.events)
-        work.fresh, work.newest_before = stored.fresh, stored.newest_before
+        work.fresh, work.new, work.newest_before = stored.fresh, stored.new, stored.newest_before
         if stored.refused is not None:
             for place in np.flatnonzero(stored.refused).tolist():
                 self._condemn_event(work, place, Dead(MONTH_ARCHIVED))
@@ -179,10 +180,9 @@ class TelemetryHandler:
 
     async def _follow_trips(self, work: Work) -> None:
         """Bring the trips of the devices up to date."""
-        fresh = work.events.where(work.fresh)
         partitions = self._partitions(work)
         vehicles = _vehicles(work.histories)
-        await self.tracer.follow(work.uow, News(fresh, work.newest_before, partitions, work.zones, vehicles))
+        await self.tracer.follow(work.uow, News(work.new, work.newest_before, partitions, work.zones, vehicles))
 
     @staticmethod
     def _partitions(work: Work) -> dict[str, TopicPartition]:
@@ -197,8 +197,8 @@ class TelemetryHandler:
 
     async def _raise_alerts(self, work: Work) -> None:
         """Tell of crashes that devices report."""
-        for place in np.flatnonzero(work.fresh & (work.events.event_type == _CRASH)).tolist():
-            sample = work.events.sample(place)
+        for place in np.flatnonzero(work.new.event_type == _CRASH).tolist():
+            sample = work.new.sample(place)
             payload = CrashReported(
                 driver_id=sample.driver_id,
                 device_id=sample.device_id,
@@ -215,7 +215,7 @@ class TelemetryHandler:
 
     async def _count(self, work: Work) -> None:
         """Count what was stored, once it is committed, and how long it took from arrival to being in a trip."""
-        received_us = work.events.received_us[work.fresh]
+        received_us = work.new.received_us
         if not len(received_us):
             return
 

@@ -19,8 +19,8 @@ _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _EPOCH_US = 946_684_800_000_000
 """2000-01-01, from which PostgreSQL counts, in microseconds since 1970."""
-_CHUNK_BYTES = 4 * 1024 * 1024
-"""Size of a matrix: a long text of one row makes room in all rows of its matrix."""
+CHUNK_ROWS = 4096
+"""Rows per matrix: a long text of one row makes room in all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,13 @@ def floats(values: NDArray[Any]) -> Fixed:
 
 def encode(columns: Sequence[Column], rows: int) -> NDArray[np.uint8]:
     """Return the rows as the body of a binary COPY. All columns have ``rows`` values."""
-    step = max(64, _CHUNK_BYTES // sum(4 + _width(column) for column in columns))
+    # Names are few, and needed in every chunk.
+    named = {id(column): _padded(column.names) for column in columns if isinstance(column, Coded)}
     parts = [np.frombuffer(_HEADER, np.uint8)]
-    parts += [_matrix(columns, slice(at, min(at + step, rows))) for at in range(0, rows, step)]
+    for at in range(0, rows, CHUNK_ROWS):
+        some = slice(at, min(at + CHUNK_ROWS, rows))
+        chunk = [_part(column, some, named.get(id(column))) for column in columns]
+        parts.append(_matrix(chunk, some.stop - some.start))
     return np.concatenate([*parts, np.frombuffer(_TRAILER, np.uint8)])
 
 
@@ -84,18 +88,7 @@ class _Part:
     lengths: NDArray[np.int32] | None = None
 
 
-def _width(column: Column) -> int:
-    if isinstance(column, Fixed):
-        return column.values.itemsize
-    if isinstance(column, Texts):
-        # Bytes of UTF-8, estimated: this only decides on the number of rows per matrix.
-        return max((len(value) for value in column.values if value is not None), default=0)
-    return max(map(len, column.names), default=0) if isinstance(column, Coded) else 0
-
-
-def _matrix(columns: Sequence[Column], rows: slice) -> NDArray[np.uint8]:
-    count = rows.stop - rows.start
-    parts = [_part(column, rows) for column in columns]
+def _matrix(parts: Sequence[_Part], count: int) -> NDArray[np.uint8]:
     kinds: list[tuple[str, Any]] = [("fields", ">i2")]
     for at, part in enumerate(parts):
         kinds.append((f"length{at}", ">i4"))
@@ -113,13 +106,13 @@ def _matrix(columns: Sequence[Column], rows: slice) -> NDArray[np.uint8]:
     used = np.ones(matrix.shape, np.bool_)
     for at, part in enumerate(parts):
         if part.values is not None and part.lengths is not None:
-            start = table.dtype.fields[f"value{at}"][1]
+            start = (table.dtype.fields or {})[f"value{at}"][1]
             width = part.values.itemsize
             np.less(np.arange(width, dtype=np.int32), part.lengths[:, None], out=used[:, start : start + width])
     return matrix[used]
 
 
-def _part(column: Column, rows: slice) -> _Part:
+def _part(column: Column, rows: slice, names: _Part | None) -> _Part:
     if isinstance(column, Fixed):
         values = column.values[rows]
         null = None if column.null is None else column.null[rows]
@@ -127,28 +120,25 @@ def _part(column: Column, rows: slice) -> _Part:
             return _Part(values, values.itemsize)
         return _Part(values, values.itemsize, np.where(null, np.int32(-1), np.int32(values.itemsize)))
     if isinstance(column, Texts):
-        return _Part(*_padded(column.values[rows], column.prefix))
-    if isinstance(column, Coded):
+        return _padded(column.values[rows], column.prefix)
+    if names is not None and names.values is not None and isinstance(column, Coded):
         codes = column.codes[rows]
-        names, width, lengths = _padded(column.names, "")
-        return _Part(names[codes], width, None if lengths is None else lengths[codes])
+        return _Part(names.values[codes], names.width, None if names.lengths is None else names.lengths[codes])
     return _Part(None, -1)
 
 
-def _padded(values: Sequence[str | None], prefix: str) -> tuple[NDArray[np.bytes_], int, NDArray[np.int32] | None]:
-    """Return the texts in UTF-8, padded to one width, and their lengths if these differ."""
-    given = values
-    missing = None in given
-    if missing or prefix:
-        given = ["" if value is None else prefix + value for value in given]
-    # The conversion of a list of text to bytes takes ASCII only; other text is encoded value by value.
-    ascii_only = "".join(given).isascii()  # type: ignore[arg-type]
-    encoded: Sequence[Any] = given if ascii_only else [value.encode() for value in given]  # type: ignore[union-attr]
-    lengths = np.fromiter(map(len, encoded), np.int32, len(encoded))
+def _padded(values: Sequence[str | None], prefix: str = "") -> _Part:
+    """Return the texts in UTF-8, padded to one width."""
+    missing = None in values
+    given = ["" if value is None else prefix + value for value in values] if missing or prefix else values
+    try:
+        padded = np.array(given, np.bytes_)
+    except UnicodeEncodeError:  # this conversion takes ASCII only
+        padded = np.array([str(value).encode() for value in given], np.bytes_)
+    lengths = np.strings.str_len(padded).astype(np.int32)
     width = int(lengths.max(initial=0))
-    padded = np.array(encoded, f"S{max(width, 1)}")
     if missing:
         lengths[[value is None for value in values]] = -1
-    if width and not missing and bool((lengths == width).all()):
-        return padded, width, None
-    return padded, width, lengths
+    elif width and bool((lengths == width).all()):
+        return _Part(padded, width)
+    return _Part(padded, width, lengths)

@@ -66,9 +66,9 @@ def test_rows_are_what_the_format_says(rows: list[tuple[Any, ...]]) -> None:
     assert binary.encode(columns(rows), len(rows)).tobytes() == reference(rows)
 
 
-def test_a_long_text_makes_smaller_matrices_not_other_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_laid_out_in_chunks_that_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [("x" * (n % 7), n % 5, "y" * 900 if n == 99 else None, None, 0.5, None, n, n) for n in range(300)]
     whole = binary.encode(columns(rows), len(rows)).tobytes()
     assert whole == reference(rows)
-    monkeypatch.setattr(binary, "_CHUNK_BYTES", 70_000)
+    monkeypatch.setattr(binary, "CHUNK_ROWS", 70)
     assert binary.encode(columns(rows), len(rows)).tobytes() == whole
