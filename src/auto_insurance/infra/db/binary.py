@@ -104,11 +104,14 @@ def _matrix(parts: Sequence[_Part], count: int) -> NDArray[np.uint8]:
     if all(part.lengths is None for part in parts):
         return matrix.ravel()
     used = np.ones(matrix.shape, np.bool_)
-    for at, part in enumerate(parts):
-        if part.values is not None and part.lengths is not None:
-            start = (table.dtype.fields or {})[f"value{at}"][1]
+    start = 2
+    for part in parts:
+        start += 4
+        if part.values is not None:
             width = part.values.itemsize
-            np.less(np.arange(width, dtype=np.int32), part.lengths[:, None], out=used[:, start : start + width])
+            if part.lengths is not None:
+                np.less(np.arange(width, dtype=np.int32), part.lengths[:, None], out=used[:, start : start + width])
+            start += width
     return matrix[used]
 
 
