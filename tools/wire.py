@@ -39,7 +39,7 @@ def message_name(type_: str) -> str:
 def schemas(ref: str = "#/$defs/") -> dict[str, Schema]:
     """Return every schema by name: the structs, the record of telemetry, and one message per domain event."""
     contracts = all_contracts()
-    structs = [TelemetryEvent, Envelope, *(contract.payload for contract in contracts)]
+    structs: list[type[msgspec.Struct]] = [TelemetryEvent, Envelope, *(contract.payload for contract in contracts)]
     _, found = msgspec.json.schema_components(structs, ref_template=ref + "{name}")
     for schema in found.values():
         if "description" in schema:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import any_, bindparam, delete, func, literal, literal_column, select
+from sqlalchemy import ColumnElement, any_, bindparam, delete, func, literal, literal_column, select
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import Uuid
 
@@ -33,7 +34,7 @@ async def note_handled(uow: UnitOfWork, group: str, event_ids: Sequence[UUID]) -
 async def prune_handled(uow: UnitOfWork, before: datetime, *, limit: int = 50_000) -> int:
     """Forget events handled before an instant; it must be further back than the topics' retention. Returns how many."""
     # By the rows' own places: a join by key would read the whole table again.
-    place = literal_column("ctid")
+    place: ColumnElement[Any] = literal_column("ctid")
     old = select(place).select_from(handled_events).where(handled_events.c.handled_at < before).limit(limit)
     query = delete(handled_events).where(place == any_(func.array(old.scalar_subquery())))
     return (await uow.conn.execute(query)).rowcount
