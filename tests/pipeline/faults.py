@@ -44,6 +44,11 @@ class Scene:
         """From now on nothing is broken any more."""
         self.over_at = time.monotonic()
 
+    def dismiss(self) -> None:
+        """Go on without a worker. Not by SIGTERM: one that has just begun would first make its rules ready."""
+        for worker in self.system.of("worker"):
+            worker.kill()
+
     @contextmanager
     def streaming(self, pause_s: float = 0.05, again: float = 0.2) -> Iterator[Callable[[], bool]]:
         """Let the fleet send beside the block; gives a function that tells whether it still does."""
@@ -72,8 +77,7 @@ def ended(service: Service, within_s: float = 60.0) -> int | None:
 
 def killed_at_points(scene: Scene) -> None:
     """kill -9 before and after COPY, before and after the commit"""
-    for worker in scene.system.of("worker"):
-        worker.stop()
+    scene.dismiss()
     uploads = scene.fleet.uploads()
     share = len(uploads) // len(POINTS) + 1
     for number, point in enumerate(POINTS):
@@ -140,8 +144,7 @@ def zombie(scene: Scene) -> None:
 
 def zombie_in_transaction(scene: Scene) -> None:
     """SIGSTOP in the middle of a transaction, beyond the session time-out, then resumed"""
-    for worker in scene.system.of("worker"):
-        worker.stop()
+    scene.dismiss()
     uploads = scene.fleet.uploads()
     scene.fleet.stream(uploads[: len(uploads) // 3])
     stopped = scene.system.doomed("after COPY", 1, signal.SIGSTOP)
@@ -203,8 +206,7 @@ def duplicates(scene: Scene) -> None:
 
 def skewed_clocks(scene: Scene) -> None:
     """two workers whose clocks are ten minutes ahead and behind"""
-    for worker in scene.system.of("worker"):
-        worker.stop()
+    scene.dismiss()
     ahead = scene.system.doomed("skewed clock", 600)
     behind = scene.system.doomed("skewed clock", -600)
     with scene.streaming():
@@ -216,8 +218,7 @@ def skewed_clocks(scene: Scene) -> None:
 
 def log_full(scene: Scene) -> None:
     """a log that is full: no worker reads, the backlog reaches its limit"""
-    for worker in scene.system.of("worker"):
-        worker.stop()
+    scene.dismiss()
     with scene.streaming(0.0):
         wait_for(lambda: scene.fleet.refused > 2, "refused with 503")
         scene.system.start("worker")

@@ -76,7 +76,7 @@ def test_a_stopped_worker_makes_the_door_refuse_and_nobody_grow(engine: str, eve
     pressure = Pressure(system, events)
     system.send(pressure.keys["parked-0"], pressure.uploads[0][1])  # warm
     for worker in system.of("worker"):
-        worker.stop()
+        worker.kill()
     before = resident(system)
     pressure.push()
     wait_for(lambda: _offer(pressure), "refused at the limit", 60, every_s=1.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -125,11 +124,3 @@ def test_one_consumer_needs_no_pool_and_several_are_one(monkeypatch: pytest.Monk
     made = pool.specs(settings, pool.consumer_argv())
     assert [spec.name for spec in made] == ["consumer-1", "consumer-2", "consumer-3"]
     assert all("KAFKA_INSTANCE_ID" not in spec.env for spec in made)
-
-
-def test_without_metrics_nothing_listens(run: Callable[..., Pool]) -> None:
-    one = run(ENABLE_METRICS="false")
-    one.wait_for(lambda: len(one.pids()) == 2)
-    with socket.create_server(("127.0.0.1", one.port)):
-        one.process.terminate()
-        assert one.process.wait(30) == 0
