@@ -110,7 +110,7 @@ async def _watch(
             seen, moved = total, now
             looks.append(_Look(now, book.distinct_until(offsets), meter.read()))
         over = now - looks[0].at - within_s if looks else 0.0
-        if total >= book.records or (over > 0 and (len(looks) > LEAST_COMMITS or over > 2 * within_s)):
+        if total >= book.records or (over > 0 and (len(looks) > LEAST_COMMITS or over > 5 * within_s)):
             return looks
         if now - moved > (STALL_S if looks else FIRST_COMMIT_S):
             raise Wrong(f"no commit within {now - moved:.0f} s, {total} of {book.records} records:\n{worker.said}")
