@@ -17,9 +17,10 @@ from auto_insurance.trips.contents import Closed, Ref, TripContent
 from auto_insurance.trips.fold import Groups, groups_of
 from auto_insurance.trips.ledger import Ledger, VehicleAt
 from auto_insurance.trips.repository import Since
-from auto_insurance.trips.repository_states import StateRow
+from auto_insurance.trips.repository_states import Mark, StateRow
 from auto_insurance.trips.segment import END_SILENCE, STILL_OPEN
 from auto_insurance.trips.states import StateCache
+from auto_insurance.trips.table import DeviceTable, same_state
 
 END_OF_TIME_US = 253_402_300_799_000_000
 _STRAY = int(Quality.IMPLIED_SPEED)
@@ -37,6 +38,18 @@ class SampleStore(Protocol):
     async def flag(self, uow: UnitOfWork, keys: Sequence[tuple[str, int, str]], quality: int) -> None: ...
 
 
+class _Before:
+    """How a device stood before it is folded anew."""
+
+    __slots__ = ("closed_us", "driver", "ref", "silent", "start_us")
+
+    def __init__(self, table: DeviceTable, slot: int) -> None:
+        device, trip = table.device(slot), table.trip(slot)
+        self.closed_us, self.driver = int(device.closed_us), int(device.driver)
+        self.silent, self.start_us = bool(device.silent), int(trip.start_us)
+        self.ref = table.ref(slot) if trip.shown else None
+
+
 @dataclass(slots=True)
 class Behind:
     """A device to fold anew: in its slot is what it is now, ``times`` are those of its new events, in order."""
@@ -46,8 +59,34 @@ class Behind:
     times: list[int]
     newest_us: int
     """Its newest stored event."""
+    stored_us: int = END_OF_TIME_US
+    """Its newest stored event before this batch."""
     deadline_kept: bool = False
     """Its checkpoint tells until when silence must last."""
+    since: int | None = None
+    """The batch from which on its samples are in memory."""
+    before: _Before | None = None
+
+    def settled(self, table: DeviceTable) -> bool:
+        """Tell whether its trips are in the rows that they had, folded anew from memory without closing any.
+
+        The open trip is given its row again.
+        """
+        before = self.before
+        if before is None or self.since is None or before.silent:
+            return False
+        device, trip = table.device(self.slot), table.trip(self.slot)
+        if device.closed_us != before.closed_us or device.driver != before.driver:
+            return False
+        if before.ref is None:
+            table.refs.pop(self.slot, None)
+            trip.shown = False
+            return True
+        if not device.open or not trip.confirmed or trip.start_us != before.start_us:
+            return False
+        table.refs[self.slot] = (int(device.number), before.ref)
+        trip.shown = True
+        return True
 
 
 @dataclass(slots=True)
@@ -66,8 +105,10 @@ class Recut:
 
 
 def stray_keys(columns: Columns, flagged: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> list[EventKey]:
-    """Return the keys of flagged events that are not stored as such."""
+    """Return the keys of flagged events that are not stored as such; they are noted as such."""
     places = np.flatnonzero(flagged & (columns.quality & _STRAY == 0)).tolist()
+    if places:
+        columns.quality = columns.quality | np.where(flagged, _STRAY, 0).astype(np.int16)
     return [(columns.devices[columns.device[i]], int(columns.t_us[i]), columns.event_id[i]) for i in places]
 
 
@@ -80,6 +121,31 @@ class Recutter:
 
     async def run(self, uow: UnitOfWork, items: Sequence[Behind], recut: Recut) -> None:
         """Fold these devices anew; the changes of their trips go to the ledger."""
+        table, recent = self._cache.table, self._cache.recent
+        far: list[Behind] = []
+        quick: list[Behind] = []
+        for item in items:
+            item.before = _Before(table, item.slot)
+            since = recent.step_back(item.slot, item.times[0]) if self._may_be_recent(item) else None
+            if since is None:
+                far.append(item)
+                continue
+            item.since = since
+            quick.append(item)
+            if item.times[0] <= self._cache.saved_us(item.slot):
+                recut.cleared.append(item.slot)
+                await repository_states.drop_marks(uow, item.device_id, item.times[0])
+        recent.forget([item.slot for item in far])
+        quick += await self._from_checkpoints(uow, far, recut)
+        if quick:
+            await self._go_on(uow, quick, recut)
+
+    def _may_be_recent(self, item: Behind) -> bool:
+        """Tell whether all that is stored of the device went through its state: nothing is missing in memory."""
+        return item.stored_us <= self._cache.table.device(item.slot).last_us
+
+    async def _from_checkpoints(self, uow: UnitOfWork, items: Sequence[Behind], recut: Recut) -> list[Behind]:
+        """Put devices back to a checkpoint; returns those. The others' sessions are cut anew at once."""
         table = self._cache.table
         late = [item for item in items if item.times[0] <= table.device(item.slot).last_us]
         rows = await repository_states.load_states(uow, [item.device_id for item in late])
@@ -90,10 +156,51 @@ class Recutter:
                 await self._by_session(uow, item, recut)
             elif item.times[0] > device.last_us or await self._step_back(uow, item, rows.get(item.device_id), recut):
                 quick.append(item)
-            else:
+            elif not await self._from_mark(uow, item, recut):
                 await self._by_session(uow, item, recut)
-        if quick:
-            await self._go_on(uow, quick, recut)
+        return quick
+
+    async def _from_mark(self, uow: UnitOfWork, item: Behind, recut: Recut) -> bool:
+        """Fold from the last mark before the late event to the first one at which all is as it was; false without.
+
+        What is folded is then bounded by the distance of marks and the length of a trip, not by that of the session.
+        """
+        first, table = item.times[0], self._cache.table
+        base, later = await repository_states.marks_around(uow, item.device_id, first)
+        if base is None or item.times[-1] >= int(table.device(item.slot).last_us):
+            return False
+        if first - base.at_us > 2e6 * self._cache.options.mark_s:
+            return False  # of a session before: this one's beginning is nearer
+        live = table.dump(item.slot)
+        if not self._load(item.slot, base.state):
+            return False
+        table.device(item.slot).silent = False
+        recut.cleared.append(item.slot)
+        wanted, closed = self._since(item), list[Closed]()
+        for at_us in later:
+            closed += await self._fold_stored(
+                uow, item.device_id, (int(table.device(item.slot).last_us) + 1, at_us), item.slot, recut
+            )
+            mark = await repository_states.mark(uow, item.device_id, at_us)
+            again = table.dump(item.slot)
+            if at_us >= item.times[-1] and mark is not None and same_state(again, mark.state):
+                await self._until(uow, item, wanted, closed, recut)
+                table.load(item.slot, live)
+                return True
+            await repository_states.put_marks(uow, [Mark(item.device_id, at_us, again)], at_us)
+        after = int(table.device(item.slot).last_us) + 1
+        closed += await self._fold_stored(uow, item.device_id, (after, item.newest_us), item.slot, recut)
+        await self._match(uow, [item], [wanted], closed, recut)
+        return True
+
+    async def _until(
+        self, uow: UnitOfWork, item: Behind, wanted: Since, closed: Sequence[Closed], recut: Recut
+    ) -> None:  # fmt: skip
+        """Replace the trips up to a mark; those that end after it are as they were."""
+        until = int(self._cache.table.device(item.slot).closed_us)
+        old = (await repository.trips_since(uow, [wanted])).get(item.device_id, [])
+        ended = [trip for trip in old if trip.end_us is not None and trip.end_us <= until]
+        recut.ledger.recut(ended, [one.content for one in closed if one.kept], None, until, recut.vehicle_at)
 
     async def _step_back(self, uow: UnitOfWork, item: Behind, row: StateRow | None, recut: Recut) -> bool:
         """Put the device back to its newest checkpoint before the late event; false if it has none."""
@@ -110,14 +217,12 @@ class Recutter:
         return True
 
     def _load(self, slot: int, saved: bytes) -> bool:
-        """Put a device back to what was saved; the check of units, the count of trips and the arrival go on."""
+        """Put a device back to what was saved; the count of trips and the arrival go on."""
         table = self._cache.table
         now = table.devices[slot].copy()
         if not table.load(slot, saved):
             return False
         device = table.devices[slot]
-        for name in _UNITS:
-            device[name] = now[name]
         device["number"] = max(device["number"], now["number"]) + 1
         table.trips["number"][slot] = device["number"]
         if slot in table.events:
@@ -128,18 +233,30 @@ class Recutter:
     async def _go_on(self, uow: UnitOfWork, items: Sequence[Behind], recut: Recut) -> None:
         """Fold all that was stored after the devices' states, all devices at once."""
         table, folder = self._cache.table, self._cache.folder
-        wanted: list[Since] = []
-        parts: list[Columns] = []
+        wanted: dict[int, Since] = {}
+        parts = [self._cache.recent.samples([(item.slot, item.since) for item in items if item.since is not None])]
         for item in items:
             device = table.device(item.slot)
             device.silent = False
-            wanted.append(self._since(item))
-            parts.append(await self._store.load_columns(uow, item.device_id, int(device.last_us) + 1, END_OF_TIME_US))
+            wanted[item.slot] = self._since(item)
+            if item.since is None:
+                after = int(device.last_us) + 1
+                parts.append(await self._store.load_columns(uow, item.device_id, after, END_OF_TIME_US))
         columns = forms.join(parts)
         groups = groups_of(columns)
         slots = table.slots([columns.devices[code] for code in groups.codes.tolist()])
         closed, flagged = folder.fold(columns, groups, slots, recut.zones)
         recut.strays += stray_keys(columns, flagged)
+        touched = {one.slot for one in closed}
+        changed = [item for item in items if item.slot in touched or not item.settled(table)]
+        await self._match(uow, changed, [wanted[item.slot] for item in changed], closed, recut)
+
+    async def _match(
+        self, uow: UnitOfWork, items: Sequence[Behind], wanted: Sequence[Since], closed: Sequence[Closed], recut: Recut
+    ) -> None:
+        """Find out which stored trips the trips of devices folded anew are, and which are gone."""
+        if not items:
+            return
         new: dict[int, list[TripContent]] = {item.slot: [] for item in items}
         for one in closed:
             if one.kept:
@@ -147,7 +264,7 @@ class Recutter:
         old = await repository.trips_since(uow, wanted)
         current = self._current([item.slot for item in items])
         for item in items:
-            until = int(table.device(item.slot).last_us)
+            until = int(self._cache.table.device(item.slot).last_us)
             here = current.get(item.slot)
             ref = recut.ledger.recut(
                 old.get(item.device_id, []), new[item.slot], None if here is None else here.content, until,
@@ -205,7 +322,10 @@ class Recutter:
         device["number"], device["closed_us"] = before["number"] + 1, bounds[0] - 1
         device["arrival_us"] = before["arrival_us"]
         name, table.ids[slot] = table.ids[slot], item.device_id
-        new = await self._fold_stored(uow, item.device_id, bounds, slot, recut)
+        closed = await self._fold_stored(uow, item.device_id, bounds, slot, recut)
+        if not is_last:
+            closed += self._cache.folder.view(np.array([slot], np.int64), END_SILENCE)
+        new = [one.content for one in closed if one.kept]
         table.ids[slot] = name
         current: TripContent | None = None
         if is_last:
@@ -220,8 +340,8 @@ class Recutter:
 
     async def _fold_stored(
         self, uow: UnitOfWork, device_id: str, bounds: tuple[int, int], slot: int, recut: Recut
-    ) -> list[TripContent]:
-        """Fold a stretch of stored events, page by page; a scratch slot ends in silence."""
+    ) -> list[Closed]:
+        """Fold a stretch of stored events, page by page; returns the trips that this closed."""
         cache = self._cache
         at_us, until_us = bounds
         closed: list[Closed] = []
@@ -233,6 +353,4 @@ class Recutter:
             closed += found
             recut.strays += stray_keys(page, flagged)
             at_us = to_us + 1
-        if cache.table.slot_of.get(device_id) != slot:
-            closed += cache.folder.view(np.array([slot], np.int64), END_SILENCE)
-        return [one.content for one in closed if one.kept]
+        return closed

@@ -19,13 +19,16 @@ from auto_insurance.kernel.clock import from_us
 from auto_insurance.kernel.errors import Unavailable
 from auto_insurance.trips import repository_states
 from auto_insurance.trips.fold import Folder
+from auto_insurance.trips.recent import Recent
 from auto_insurance.trips.repository_states import SHIFT, Mark, StateRow
 from auto_insurance.trips.rules import TripRules
 from auto_insurance.trips.state import Longs
 from auto_insurance.trips.table import DeviceTable
 from auto_insurance.trips.track import UNITS
 
-_KEPT = np.dtype([("version", np.int64), ("touched", np.int64), ("saved_at", np.float64), ("tp", np.int64)])
+_KEPT = np.dtype(
+    [("version", np.int64), ("touched", np.int64), ("saved_at", np.float64), ("tp", np.int64), ("saved_us", np.int64)]
+)
 _GOLDEN = 0.6180339887498949
 
 
@@ -43,7 +46,8 @@ class TraceOptions:
     a time. ``max_cached``: devices kept in memory. ``silent_at_once``: trips closed per tick. ``save_samples``,
     ``save_s``: a device's checkpoint is written when it lacks about as many samples, or is about as old (half to one
     and a half times, so that devices take turns). ``older_s``: how far the older checkpoint lies behind at least.
-    ``mark_s``: how much of a session lies between marks; ``keep_marks_s``: how long they stay.
+    ``mark_s``: how much of a session lies between marks; ``keep_marks_s``: how long they stay. ``recent_samples``: how
+    many of the last batches stay in memory for late events.
     """
 
     settle_s: float = 30.0
@@ -55,6 +59,7 @@ class TraceOptions:
     older_s: float = 120.0
     mark_s: float = 6 * 3600.0
     keep_marks_s: float = 31 * 86_400.0
+    recent_samples: int = 150_000
 
 
 class StateCache:
@@ -75,6 +80,7 @@ class StateCache:
         self._kept = np.zeros(len(self.table.devices), _KEPT)
         self._tps: dict[TopicPartition, int] = {}
         self._batch = 0
+        self.recent = Recent(self.table, self.options.recent_samples)
 
     async def load(self, uow: UnitOfWork, device_ids: Sequence[str]) -> Longs:
         """Return the slots of these devices; one query for those not in memory. Unknown ones are blank."""
@@ -91,10 +97,11 @@ class StateCache:
         slot = self.table.add(device_id)
         if slot >= len(self._kept):
             self._kept = np.concatenate([self._kept, np.zeros_like(self._kept)])
-        self._kept[slot] = (0, self._batch, time.monotonic(), -1)
+        self._kept[slot] = (0, self._batch, time.monotonic(), -1, -1)
+        self.recent.forget([slot])
         if row is not None:
             self.table.load(slot, row.state)
-            self._kept["version"][slot] = row.version
+            self._kept["version"][slot], self._kept["saved_us"][slot] = row.version, row.last_event_us
             self._kept["tp"][slot] = self._tp(TopicPartition(row.topic, row.partition))
         return slot
 
@@ -106,6 +113,10 @@ class StateCache:
         self._batch += 1
         self._kept["touched"][slots] = self._batch
         self._kept["tp"][slots] = [self._tp(tp) for tp in partitions]
+
+    def saved_us(self, slot: int) -> int:
+        """Return how far the device's checkpoint reaches, -1 without one."""
+        return int(self._kept["saved_us"][slot])
 
     def due(self, slots: Longs) -> NDArray[np.bool_]:
         """Return which of these devices should have a new checkpoint."""
@@ -134,7 +145,7 @@ class StateCache:
             device.unsaved = 0
             kept = self._kept[slot]
             kept["version"] += 1
-            kept["saved_at"] = time.monotonic()
+            kept["saved_at"], kept["saved_us"] = time.monotonic(), device.last_us
             rows.append(self._row(slot, names[kept["tp"]], int(kept["version"])))
             if marked:
                 marks.append(Mark(rows[-1].device_id, rows[-1].last_event_us, rows[-1].state))
@@ -176,6 +187,7 @@ class StateCache:
         await self.save(uow, [slot for slot in oldest if self.table.device(slot).unsaved])
         for slot in oldest:
             self.table.remove(slot)
+            self.recent.forget([slot])
 
     def forget_partitions(self, partitions: Sequence[TopicPartition]) -> None:
         """Forget the devices of partitions that somebody else has now."""
@@ -183,3 +195,4 @@ class StateCache:
         for slot in list(self.table.slot_of.values()):
             if self._kept["tp"][slot] in gone:
                 self.table.remove(slot)
+                self.recent.forget([slot])

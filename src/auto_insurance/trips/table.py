@@ -216,10 +216,24 @@ def same_state(one: bytes, other: bytes) -> bool:
     return a is not None and b is not None and _comparable(a) == _comparable(b)
 
 
+_BESIDE = (
+    "units_steps", "units_reported_m", "units_implied_m", "units_suspect", "number", "unsaved", "marked_us",
+    "arrival_us", "driver", "zone", "silent",
+)  # fmt: skip
+
+
 def _comparable(saved: _Saved) -> tuple[Any, ...]:
     devices: NDArray[Any] = np.frombuffer(saved.device, DEVICE).copy()
     trips: NDArray[Any] = np.frombuffer(saved.trip, TRIP).copy()
-    for name in ("units_steps", "units_reported_m", "units_implied_m", "units_suspect", "number", "unsaved"):
+    for name in (
+        "units_steps",
+        "units_reported_m",
+        "units_implied_m",
+        "units_suspect",
+        "number",
+        "unsaved",
+        "marked_us",
+    ):
         devices[name] = 0
     for name in ("arrival_us", "driver", "zone", "silent"):
         devices[name] = 0

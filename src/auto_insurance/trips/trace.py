@@ -112,6 +112,9 @@ class Tracer:
         last, newest = devices["last_us"][slots], news.newest_before[groups.codes]
         first = columns.t_us[groups.order[groups.starts]]
         behind = (newest > last) | ((last >= 0) & (first <= last))
+        recent = self.cache.recent
+        recent.begin(slots[~behind])
+        recent.end(columns, groups, slots)
         closed, flagged = self.cache.folder.fold(columns, groups.where(~behind), slots[~behind], news.zones)
         recut.strays += stray_keys(columns, flagged)
         for one in closed:
@@ -127,7 +130,8 @@ class Tracer:
             rows = groups.order[groups.starts[group] : groups.ends[group]]
             times = columns.t_us[rows].tolist()
             name = columns.devices[groups.codes[group]]
-            items.append(Behind(slot, name, times, max(int(newest[group]), times[-1])))
+            stored_us = int(newest[group])
+            items.append(Behind(slot, name, times, max(stored_us, times[-1]), stored_us))
         return items
 
     def _show(self, slots: Longs, recut: Recut) -> list[int]:

@@ -133,15 +133,15 @@ def test_any_order_copies_batches_and_restarts_give_the_trips_of_one_sorted_pass
     assert device.result() == want
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(drives)
 def test_a_saved_state_continues_bit_by_bit(samples: list[Sample]) -> None:
     device, trips = OneDevice(), []
-    for sample in samples[:300]:
+    for sample in samples[:150]:
         device.restart()
         trips += device.advance([sample], ZONES)
     trips += device.last()
-    want = kept(samples[:300], zones=ZONES)
+    want = kept(samples[:150], zones=ZONES)
     assert [closed.content for closed in trips if closed.kept] == want
 
 
