@@ -19,6 +19,7 @@ SOURCE = Path(auto_insurance.__file__).parent
 _SKIPPED = ("auto_insurance.__main__", "auto_insurance.infra.db.migrations")
 HTTP_CODES = {
     "body_too_large": (413, "The body is larger than the route takes."),
+    "server_busy": (503, "The bodies of all requests under way take as much memory as allowed; come again."),
     "unsupported_encoding": (415, "Bodies may be gzipped or plain."),
     "corrupt_body": (400, "The body says gzip and is not."),
     "malformed_json": (400, "The body is not JSON."),
