@@ -49,6 +49,8 @@ from auto_insurance.pricing import handlers as pricing_handlers
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.book import BookScoring
+from auto_insurance.risk.microbatch import BatchOptions
+from auto_insurance.risk.predictor import Predictor, PredictorOptions
 from auto_insurance.risk.registry import ModelRegistry
 from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskOptions, RiskService
@@ -227,7 +229,7 @@ def _compose(container: Container) -> None:
     archive = ArchiveWatch(database, telematics.policy.archived)
     trips = TripService()
     models = ModelRegistry()
-    risk = RiskService(trips, drivers, models, RiskOptions(window_days=settings.ml.window_days))
+    risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
     pricing = PricingService(drivers)
     for service in (
         passwords,
@@ -265,6 +267,13 @@ def _compose(container: Container) -> None:
         PortalService(trips, telematics, drivers, risk, pricing),
     ):
         services[type(service)] = service
+
+
+def predictor(settings: Settings) -> Predictor:
+    """Return how the model is called for online requests."""
+    ml = settings.ml
+    batch = BatchOptions(ml.batch_size, ml.batch_wait_ms / 1000.0)
+    return Predictor(PredictorOptions(ml.micro_batching, batch, ml.predictions_remembered))
 
 
 async def prepare_log(container: Container, stop: asyncio.Event) -> None:

@@ -71,6 +71,11 @@ class RiskModel(Protocol):
         ...
 
     @property
+    def scored(self) -> tuple[str, ...]:
+        """The features that the model scores, in its order."""
+        ...
+
+    @property
     def base_frequency(self) -> float:
         """Claims per million miles to which contributions are relative."""
         ...

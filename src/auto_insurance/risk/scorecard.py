@@ -61,6 +61,10 @@ class PoissonScorecard:
         return self._base
 
     @property
+    def scored(self) -> tuple[str, ...]:
+        return tuple(self._factors)
+
+    @property
     def factors(self) -> tuple[Factor, ...]:
         """Rows of the card in their order."""
         return tuple(self._factors.values())

@@ -15,6 +15,7 @@ from auto_insurance.risk.explain import reasons
 from auto_insurance.risk.exposure import credibility
 from auto_insurance.risk.features import Doubles, driver_features, extract
 from auto_insurance.risk.model import Prediction, Predictions
+from auto_insurance.risk.predictor import Predictor, measure
 from auto_insurance.risk.scale import category
 from auto_insurance.risk.schemas import RiskScore, ScoreBasis, TripScore
 from auto_insurance.risk.trip_score import judge_trip
@@ -39,10 +40,12 @@ def load_model(name: str = artefacts.DEFAULT_MODEL) -> ScoringModel:
     return loaded
 
 
-def score_all(loaded: ScoringModel, drivers: Sequence[Driving], reason: str) -> list[RiskScore]:
+async def score_all(
+    predictor: Predictor, loaded: ScoringModel, drivers: Sequence[Driving], reason: str
+) -> list[RiskScore]:
     """Return a score per driver with one call of the model; without miles it is the portfolio's mean."""
     rows = [driver_features(driving.totals) for driving in drivers]
-    predictions = _predict(loaded, rows)
+    predictions = await predictor.predict(loaded.model, rows)
     now = clock.now()
     return [
         _score(
@@ -61,7 +64,7 @@ def predict_all(loaded: ScoringModel, features: Mapping[str, Doubles]) -> Predic
     """Return the predictions for columns of features, with one call of the model. Raises ``InvalidFeatures``."""
     started = time.perf_counter()
     predictions = loaded.model.predict_all(features)
-    _measure(loaded, len(predictions.frequency), started)
+    measure(loaded.model.info.kind, len(predictions.frequency), started)
     return predictions
 
 
@@ -69,7 +72,7 @@ def score_trip(loaded: ScoringModel, trip: TripFacts) -> TripScore:
     """Return the score of one trip, 100 best."""
     started = time.perf_counter()
     verdict = judge_trip(loaded.model, extract(trip), trip.distance_miles)
-    _measure(loaded, 1, started)
+    measure(loaded.model.info.kind, 1, started)
     return TripScore(
         trip_id=trip.trip_id,
         driver_id=trip.driver_id,
@@ -81,19 +84,6 @@ def score_trip(loaded: ScoringModel, trip: TripFacts) -> TripScore:
         revision=trip.revision,
         scored_at=clock.now(),
     )
-
-
-def _predict(loaded: ScoringModel, rows: Sequence[dict[str, float | None]]) -> list[Prediction]:
-    started = time.perf_counter()
-    predictions = loaded.model.predict(rows)
-    _measure(loaded, len(rows), started)
-    return predictions
-
-
-def _measure(loaded: ScoringModel, rows: int, started: float) -> None:
-    kind = loaded.model.info.kind
-    metrics.ML_INFERENCE_DURATION_SECONDS.labels(kind).observe(time.perf_counter() - started)
-    metrics.ML_BATCH_SIZE.labels(kind).observe(rows)
 
 
 def _score(

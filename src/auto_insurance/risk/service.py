@@ -19,6 +19,7 @@ from auto_insurance.kernel.events import new_event
 from auto_insurance.risk import repository
 from auto_insurance.risk.artefacts import ScoringModel
 from auto_insurance.risk.model import ModelInfo
+from auto_insurance.risk.predictor import Predictor
 from auto_insurance.risk.registry import ModelRegistry
 from auto_insurance.risk.schemas import RiskScore, ScoreBasis, TripScore
 from auto_insurance.risk.scoring import Driving, score_all, score_trip
@@ -65,10 +66,12 @@ class RiskService:
         drivers: DriverReader,
         models: ModelRegistry | None = None,
         options: RiskOptions | None = None,
+        predictor: Predictor | None = None,
     ) -> None:
         self._trips = trips
         self._drivers = drivers
         self._models = models or ModelRegistry()
+        self._predictor = predictor or Predictor()
         self._options = options or RiskOptions()
 
     @property
@@ -108,10 +111,11 @@ class RiskService:
         """Score several drivers with one call of the model; scores in the order of ``driver_ids``."""
         await self._models.refresh(uow)
         driving = await self._driving(uow, driver_ids)
-        scores = score_all(self.loaded, driving, reason)
+        scores = await score_all(self._predictor, self.loaded, driving, reason)
         await repository.add_scores(uow, scores)
         if self._models.challenger is not None:
-            await shadow(uow, scores, score_all(self._models.challenger, driving, reason))
+            challenged = await score_all(self._predictor, self._models.challenger, driving, reason)
+            await shadow(uow, scores, challenged)
         for score in scores:
             uow.publish(
                 topics.RISK_SCORES,
@@ -121,7 +125,7 @@ class RiskService:
 
     async def preview(self, uow: UnitOfWork, driver_ids: Sequence[str], reason: str, days: int) -> list[RiskScore]:
         """Score several drivers by their last ``days`` of driving; nothing is stored."""
-        return score_all(self.loaded, await self._driving(uow, driver_ids, days), reason)
+        return await score_all(self._predictor, self.loaded, await self._driving(uow, driver_ids, days), reason)
 
     async def latest(self, uow: UnitOfWork, driver_id: str) -> RiskScore | None:
         """Return the driver's newest score, None before the first."""
@@ -173,7 +177,7 @@ class RiskService:
         [driving] = await self._driving(uow, [driver_id])
         if not driving.window_from <= trip.start_time < driving.window_to:
             return None
-        now, without = score_all(self.loaded, [driving, _without(driving, trip)], "what_if")
+        now, without = await score_all(self._predictor, self.loaded, [driving, _without(driving, trip)], "what_if")
         return now, without
 
     def expected_claims_per_year(self, score: RiskScore) -> float | None:

@@ -50,6 +50,10 @@ class TablesModel:
         """Frequency where every table says 0, claims per million miles."""
         return self._base
 
+    @property
+    def scored(self) -> tuple[str, ...]:
+        return tuple(self._typical)
+
     def predict(self, rows: Sequence[FeatureValues]) -> list[Prediction]:
         columns = {
             name: np.array([nan if row.get(name) is None else row[name] for row in rows], np.float64)

@@ -212,6 +212,15 @@ class MlSettings(Group):
     """The risk model."""
 
     batch_size: int = setting("ML_BATCH_SIZE", 32, "Requests scored in one call of the model at most.", ge=1, le=10_000)
+    micro_batching: bool = setting(
+        "ML_MICRO_BATCHING", False, "Put online predictions of a moment together into one call of the model."
+    )
+    batch_wait_ms: float = setting(
+        "ML_BATCH_WAIT_MS", 2.0, "Milliseconds that a prediction waits for company.", ge=0.1, le=1000.0
+    )
+    predictions_remembered: int = setting(
+        "ML_PREDICTION_CACHE", 10_000, "Predictions that a process remembers.", ge=1, le=1_000_000
+    )
     window_days: int = setting("RISK_WINDOW_DAYS", 365, "Days of driving that a risk score rests on.", ge=30, le=3660)
     nightly_hour: int = setting("RISK_NIGHTLY_HOUR", 3, "Hour of the day (UTC) when everybody is scored.", ge=0, le=23)
 
