@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import json
-from functools import cache
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
 from tools import wire
 from tools.domain_events import Contract, all_contracts
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.telematics import TelemetryEvent
+from auto_insurance.devicekit.simulator.fleet import FleetOptions
+from auto_insurance.devicekit.simulator.steady import SteadyLoad
 from auto_insurance.kernel.events import encode, new_event
 from auto_insurance.telematics.records import Origin, records_of
 from tests.support.driving import day_out
 from tests.support.trips import START_US
-
-
-@cache
-def _validator(name: str) -> Draft202012Validator:
-    document = json.loads(wire.render_schema())
-    Draft202012Validator.check_schema(document)
-    schema = {"$schema": wire.DIALECT, "$ref": f"#/$defs/{name}", "$defs": document["$defs"]}
-    return Draft202012Validator(schema, format_checker=FormatChecker())
-
-
-def _wrong(name: str, value: Any) -> list[str]:
-    return [error.message for error in _validator(name).iter_errors(value)]
+from tests.support.wire import wrong
 
 
 def test_what_the_door_writes_fits() -> None:
@@ -37,9 +27,20 @@ def test_what_the_door_writes_fits() -> None:
     origin = Origin(START_US, any_age=False, request_id="r")
     one, many = records_of("t", events[:1], origin), records_of("t", events, origin)
     for record in (*one, *many):
-        assert _wrong(wire.RECORD, json.loads(record.value)) == []
+        assert wrong(wire.RECORD, json.loads(record.value)) == []
     channel = json.loads(wire.render_asyncapi())["components"]["messages"][wire.RECORD]
     assert set(origin.headers()) == set(channel["headers"]["properties"])
+
+
+def test_what_the_simulator_sends_fits() -> None:
+    """Its events are logged in the bytes that it sent."""
+    load = SteadyLoad(FleetOptions(size=1, seed=3), ["CAR-1", "CAR-2"], traces=2)
+    start = datetime(2026, 1, 5, tzinfo=UTC)
+    events = [event for _, event in load.stream(start, start + timedelta(minutes=10))]
+    kinds = {event.get("event_type", "normal") for event in events}
+    assert len(events) == 1200
+    assert "normal" in kinds
+    assert wrong(wire.RECORD, events) == []
 
 
 @pytest.mark.parametrize(
@@ -53,8 +54,8 @@ def test_what_the_door_writes_fits() -> None:
     ],
 )
 def test_what_the_door_refuses_does_not(event: dict[str, Any]) -> None:
-    assert _wrong(wire.RECORD, event)
-    assert _wrong(wire.RECORD, [event])
+    assert wrong(wire.RECORD, event)
+    assert wrong(wire.RECORD, [event])
 
 
 def _example(contract: Contract) -> msgspec.Struct:
@@ -74,11 +75,11 @@ def test_domain_events_fit_their_own_schema_alone(contract: Contract) -> None:
     for type_ in contract.types:
         event = new_event(_example(contract), type=type_, version=contract.version, key="k")
         value = json.loads(encode(event))
-        assert _wrong(wire.message_name(type_), value) == []
-        assert _wrong(wire.message_name(type_), {**value, "type": "something.else"})
-        assert _wrong(wire.message_name(type_), {**value, "version": contract.version + 1})
-        assert _wrong(wire.message_name(type_), {**value, "data": {}})
-        assert _wrong(wire.message_name(type_), {**value, "id": "not-a-uuid"})
+        assert wrong(wire.message_name(type_), value) == []
+        assert wrong(wire.message_name(type_), {**value, "type": "something.else"})
+        assert wrong(wire.message_name(type_), {**value, "version": contract.version + 1})
+        assert wrong(wire.message_name(type_), {**value, "data": {}})
+        assert wrong(wire.message_name(type_), {**value, "id": "not-a-uuid"})
 
 
 def test_the_asyncapi_file_names_every_topic_and_every_reference_leads_somewhere() -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import RowMapping, select
 from auto_insurance.contracts import topics
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.kernel.clock import FrozenClock, from_us, use_clock
-from auto_insurance.kernel.events import Envelope
+from auto_insurance.kernel.events import Envelope, encode
 from auto_insurance.pricing import handlers as pricing_handlers
 from auto_insurance.pricing.models import premiums
 from auto_insurance.risk import handlers as risk_handlers
@@ -18,6 +18,7 @@ from tests.integration.trips.conftest import Worker
 from tests.integration.trips.conftest import worker as worker  # noqa: PLC0414 (a fixture)
 from tests.support.scoring import World, add_trip, deliver, make_world, published
 from tests.support.trips import Drive
+from tests.support.wire import wrong_event
 
 DRIVER = "DRV001"
 
@@ -89,6 +90,9 @@ async def test_a_late_event_corrects_the_indicated_premium_with_a_new_version(wo
         assert after[2]["score_id"] != before[1]["score_id"]
         assert after[2]["worksheet"] != before[1]["worksheet"]
         assert told[-1].data["reason"] == after[2]["reason"]
+        for topic in (topics.TRIPS, topics.RISK_SCORES, topics.PREMIUMS):
+            for event in await published(db, topic):
+                assert wrong_event(encode(event)) == []
         await worker.send(late)  # what is stored already
         assert len(await line.run()) == len(told)
         assert await _versions(db) == after
