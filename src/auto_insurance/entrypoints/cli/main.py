@@ -25,7 +25,7 @@ from auto_insurance.entrypoints.cli.partitions import (
 from auto_insurance.entrypoints.cli.scoring import score
 from auto_insurance.entrypoints.cli.services import api, scheduler, worker
 from auto_insurance.entrypoints.cli.simulation import simulate
-from auto_insurance.entrypoints.cli.tables import benchmark, predict, train
+from auto_insurance.entrypoints.cli.tables import benchmark, mileage, predict, train
 from auto_insurance.entrypoints.cli.up import up
 from auto_insurance.entrypoints.cli.users import create_admin
 
@@ -109,6 +109,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
             ("score", score, ("DRV001 DRV002", "--all")),
             ("benchmark", benchmark, ("fremtpl2.parquet -o proof", "claims.csv --spec claims.toml -o proof --quick")),
             ("train", train, ("--reference -o champion", "driver-years.parquet -o champion")),
+            ("mileage", mileage, ("casdatasets/", "casdatasets/ -o mileage.toml")),
             ("predict", predict, ("proof/best risks.parquet -o scored.parquet",)),
         ),
     ),

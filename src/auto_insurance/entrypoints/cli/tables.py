@@ -12,7 +12,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from auto_insurance.entrypoints.cli.output import EXIT_CONFIGURATION, console, errors, fail, show
+from auto_insurance.entrypoints.cli.output import EXIT_CONFIGURATION, console, errors, fail, show, write_text
 
 if TYPE_CHECKING:
     from auto_insurance.risk.training.benchmark import Bench
@@ -138,6 +138,41 @@ def predict(
         f"{found.rows:,} rows scored with {fitted.about.name}: {found.expected:,.1f} claims expected in "
         f"{found.exposure:,.1f} {fitted.about.exposure_unit}. Written to {output}."
     )
+
+
+def mileage(
+    folder: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="Folder with norauto and swautoins.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", dir_okay=False, help="Write the curve there as TOML; - prints it.")
+    ] = None,
+) -> None:
+    """Measure how claims grow with [b]distance[/b]: fit norauto.parquet and swautoins.parquet of CASdatasets.
+
+    The shape is a power of the distance, with a 95 % interval; 1 would be proportional.
+    """
+    from auto_insurance.kernel.errors import AppError  # noqa: PLC0415 - slow to load, not for --help
+    from auto_insurance.risk.artefacts import load as load_scoring  # noqa: PLC0415
+    from auto_insurance.risk.training import mileage as fits  # noqa: PLC0415
+
+    try:
+        shapes = [fits.read_shape(folder, source) for source in fits.SOURCES]
+    except AppError as error:
+        fail(error.detail)
+    pooled = fits.pool(shapes)
+    if output is not None:
+        write_text(output, fits.to_toml(shapes, pooled, load_scoring().exposure.reference_miles))
+        if str(output) == "-":
+            return
+    table = Table("data", "class", "years", "claims", "relativity", "95 % interval", box=None, pad_edge=False)
+    for shape in shapes:
+        for row in shape.classes:
+            between = f"{row.low:.3f} to {row.high:.3f}"
+            cells = (f"{row.years:,.0f}", f"{row.claims:,.0f}", f"{row.relativity:.3f}", between)
+            table.add_row(shape.source.name, row.label, *cells)
+    show(table)
+    for shape in shapes:
+        console.print(f"{shape.source.name}: miles ** {shape.exponent:.3f} ({shape.low:.3f} to {shape.high:.3f})")
+    console.print(f"together: miles ** {pooled.exponent:.3f} ({pooled.low:.3f} to {pooled.high:.3f})", style="bold")
 
 
 def _read(file: Path, spec: Path | None, usual: str) -> TableData:

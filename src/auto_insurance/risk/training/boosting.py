@@ -155,12 +155,7 @@ class Trainer:
         monotone = [column.monotone for column in self.data.columns]
         if any(monotone):
             params |= {"monotone_constraints": monotone, "monotone_constraints_method": "basic"}
-        if pairs is None:
-            # Trees join columns by themselves; levels that were joined before are many and steady nothing.
-            plain = [i for i, column in enumerate(self.data.columns) if not column.of]
-            if len(plain) < len(self.data.columns):
-                params["interaction_constraints"] = [plain]
-        else:
+        if pairs is not None:
             # A feature of some pair may stand alone as well; named alone, it would shut its pairs out below it.
             paired = {feature for pair in pairs for feature in pair}
             alone = [[i] for i in range(len(self.data.columns)) if i not in paired]

@@ -91,6 +91,8 @@ def _basis(column: Column, term: GlmTerm) -> Floats:
     x = np.asarray(column.centres)
     if term.form == "linear":
         return x[:, None]
+    if term.form == "capped":
+        return np.asarray(np.minimum(x, term.knots[0])[:, None], dtype=np.float64)
     if term.form == "log":
         if (x <= 0).any():
             raise InvalidTable(f"Column {column.name}: the GLM takes its logarithm, but it has values of 0 or less.")

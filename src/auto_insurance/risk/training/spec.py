@@ -37,9 +37,10 @@ class GlmTerm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     feature: str
     form: str
-    """``linear``, ``log`` (of a positive value), ``hinges`` (linear spline), ``bins`` or ``levels``."""
+    """``linear``, ``capped`` (linear up to the knot), ``log`` (of a positive value), ``hinges`` (linear spline),
+    ``bins`` or ``levels``."""
     knots: tuple[float, ...] = ()
-    """Knots of ``hinges``; upper bounds of all but the last of ``bins``."""
+    """Knots of ``hinges``; the one of ``capped``; upper bounds of all but the last of ``bins``."""
     times: GlmTerm | None = None
     """Interaction: the product of each column of this term with each of that one."""
 
@@ -137,13 +138,19 @@ def _check_term(spec: TableSpec, term: GlmTerm, file: str) -> None:
     feature = next((feature for feature in spec.features if feature.name == term.feature), None)
     if feature is None:
         raise InvalidSpec(f"{where}: no such feature")
-    if term.form not in {"linear", "log", "hinges", "bins", "levels"}:
-        raise InvalidSpec(f"{where}: form must be linear, log, hinges, bins or levels")
+    if term.form not in {"linear", "capped", "log", "hinges", "bins", "levels"}:
+        raise InvalidSpec(f"{where}: form must be linear, capped, log, hinges, bins or levels")
     if term.form != "levels" and feature.kind == "categorical":
         raise InvalidSpec(f"{where}: a categorical feature has the form levels")
-    if (term.form in {"hinges", "bins"}) != bool(term.knots) or any(b <= a for a, b in pairwise(term.knots)):
-        raise InvalidSpec(f"{where}: hinges and bins need rising knots, the others none")
+    _check_knots(term, where)
     if term.times is not None:
         if term.times.times is not None or term.times.feature == term.feature:
             raise InvalidSpec(f"{where}: an interaction is between two different features")
         _check_term(spec, term.times, file)
+
+
+def _check_knots(term: GlmTerm, where: str) -> None:
+    if (term.form in {"capped", "hinges", "bins"}) != bool(term.knots):
+        raise InvalidSpec(f"{where}: capped, hinges and bins need knots, the others none")
+    if any(b <= a for a, b in pairwise(term.knots)) or (term.form == "capped" and len(term.knots) != 1):
+        raise InvalidSpec(f"{where}: knots must rise, and capped has one")
