@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from logging import DEBUG
 from time import perf_counter
 
 import structlog
@@ -78,10 +77,8 @@ def _account(scope: Scope, status: int, taken_s: float) -> None:
     metrics.HTTP_REQUESTS_TOTAL.labels(method, template, str(status)).inc()
     metrics.HTTP_REQUEST_DURATION_SECONDS.labels(method, template, str(status)).observe(taken_s)
     quiet = template in _QUIET or (status < 400 and isinstance(scope.get("route"), LaneRoute))
-    if not quiet:
-        log.info("http_request", method=method, route=template, status=status, duration_ms=round(taken_s * 1000, 2))
-    elif log.isEnabledFor(DEBUG):
-        log.debug("http_request", method=method, route=template, status=status, duration_ms=round(taken_s * 1000, 2))
+    write = log.debug if quiet else log.info
+    write("http_request", method=method, route=template, status=status, duration_ms=round(taken_s * 1000, 2))
 
 
 _SAFE = (
