@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from auto_insurance.risk.features import Doubles, FeatureValues
 
 
@@ -24,8 +26,7 @@ class ModelInfo:
     reference_population: str
 
 
-@dataclass(frozen=True, slots=True)
-class Contribution:
+class Contribution(msgspec.Struct, frozen=True, gc=False):
     """One feature's part of a prediction, relative to the typical value.
 
     ``log_effect`` is additive: the effects of all features and the logarithm of the typical driver's frequency add up
@@ -38,8 +39,7 @@ class Contribution:
     log_effect: float
 
 
-@dataclass(frozen=True, slots=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True):
     """Expected claims per million miles, and why."""
 
     frequency: float

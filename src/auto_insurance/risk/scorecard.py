@@ -8,6 +8,7 @@ one extraordinary number from deciding a score.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, isfinite
@@ -18,6 +19,9 @@ from auto_insurance.kernel.errors import FieldError
 from auto_insurance.risk.errors import InvalidFeatures
 from auto_insurance.risk.features import FEATURES, Doubles, FeatureValues
 from auto_insurance.risk.model import Contribution, ModelInfo, Prediction, Predictions
+
+_LARGEST = sys.float_info.max
+_UPPER = {name: feature.upper for name, feature in FEATURES.items() if feature.upper is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class PoissonScorecard:
         self._portfolio = portfolio_frequency
         self._base = portfolio_frequency / balance
         self._factors: Mapping[str, Factor] = {factor.feature: factor for factor in factors}
+        self._lines = [(f.feature, f.slope, f.reference, f.cap) for f in factors]
 
     @property
     def info(self) -> ModelInfo:
@@ -92,18 +97,22 @@ class PoissonScorecard:
 
     def _one(self, row: FeatureValues) -> Prediction:
         check_features(row)
-        parts = tuple(_contribution(factor, row.get(factor.feature)) for factor in self._factors.values())
-        frequency = self._base * exp(sum(part.log_effect for part in parts))
-        return Prediction(frequency, frequency / self._portfolio, parts)
-
-
-def _contribution(factor: Factor, value: float | None) -> Contribution:
-    effect = 0.0 if value is None else factor.log_effect(value)
-    return Contribution(factor.feature, value, factor.reference, effect)
+        parts = []
+        total = 0.0
+        for name, slope, reference, cap in self._lines:
+            value = row.get(name)
+            effect = 0.0 if value is None else slope * (min(cap, value) - reference)
+            total += effect
+            parts.append(Contribution(name, value, reference, effect))
+        frequency = self._base * exp(total)
+        return Prediction(frequency, frequency / self._portfolio, tuple(parts))
 
 
 def check_features(row: FeatureValues) -> None:
     """Raise ``InvalidFeatures`` naming every value that is not finite, negative or above what is possible."""
+    # One look at each: NaN and infinities fail the comparison too.
+    if all(value is None or 0.0 <= value <= _UPPER.get(name, _LARGEST) for name, value in row.items()):
+        return
     wrong = [error for name, value in row.items() if value is not None and (error := _wrong(name, value)) is not None]
     if wrong:
         names = ", ".join(error.field for error in wrong)

@@ -8,7 +8,9 @@ alike.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from auto_insurance.risk.features import BEHAVIOUR, FeatureValues
 from auto_insurance.risk.model import Contribution, RiskModel
@@ -42,7 +44,7 @@ def judge_trip(model: RiskModel, features: FeatureValues, miles: float) -> TripV
         drawn[feature.name] = weight * value + (1 - weight) * typical
     here, best = model.predict([drawn, flawless])
     score = round(100.0 * min(1.0, best.frequency / here.frequency), 2)
-    own = tuple(replace(part, value=features.get(part.feature)) for part in here.contributions)
+    own = tuple(msgspec.structs.replace(part, value=features.get(part.feature)) for part in here.contributions)
     return TripVerdict(score, risk_level(score), here.relativity, own)
 
 
