@@ -10,11 +10,12 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import update
 
 from auto_insurance.kernel.clock import FrozenClock
-from auto_insurance.risk import repository_models
 from auto_insurance.risk.api import router
 from auto_insurance.risk.features import BEHAVIOUR
+from auto_insurance.risk.models import risk_models
 from auto_insurance.risk.packages import pack
 from auto_insurance.risk.registry import ModelRegistry, RegistryOptions
 from auto_insurance.risk.service import RiskService
@@ -109,7 +110,7 @@ async def test_a_model_that_rots_leaves_the_one_before_scoring(driven: World, pa
     async with driven.client(router, admin=True) as client:
         await add(client, "tables-1", package)
         async with driven.db.begin() as uow:
-            broken = repository_models.risk_models.update().values(artefact=b"rotten", status="champion")
+            broken = update(risk_models).values(artefact=b"rotten", status="champion")
             await uow.conn.execute(broken)
         again = await client.post("/risk/DRV001/recalculate-risk")
     assert (again.status_code, again.json()["model_version"]) == (200, "scorecard-1")
