@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from auto_insurance.risk.features import BEHAVIOUR, FEATURES_VERSION
-from auto_insurance.risk.training.artefact import About, Artefact, save
+from auto_insurance.risk.training.about import About
+from auto_insurance.risk.training.artefact import Artefact, save
 from auto_insurance.risk.training.calibrate import Curve
 from auto_insurance.risk.training.columns import Column
 from auto_insurance.risk.training.tables import TableModel, Term

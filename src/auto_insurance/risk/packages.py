@@ -12,7 +12,7 @@ from auto_insurance.risk import artefacts
 from auto_insurance.risk.artefacts import ScoringModel
 from auto_insurance.risk.errors import InvalidArtefact
 from auto_insurance.risk.tables_model import scoring_model
-from auto_insurance.risk.training.artefact import About
+from auto_insurance.risk.training.about import About
 from auto_insurance.risk.training.artefact import load as load_artefact
 
 MAX_FILES = 50

@@ -18,7 +18,8 @@ from auto_insurance.risk.features import BEHAVIOUR, FEATURES_VERSION, Doubles, F
 from auto_insurance.risk.model import Contribution, ModelInfo, Prediction, Predictions
 from auto_insurance.risk.scale import ReferenceScale
 from auto_insurance.risk.scorecard import check_columns
-from auto_insurance.risk.training.artefact import About, Artefact
+from auto_insurance.risk.training.about import About
+from auto_insurance.risk.training.artefact import Artefact
 from auto_insurance.risk.training.columns import numeric_codes
 from auto_insurance.risk.training.tables import TableModel, look_up, prove_monotone
 

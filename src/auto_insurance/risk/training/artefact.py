@@ -19,6 +19,7 @@ import numpy as np
 
 from auto_insurance import __version__
 from auto_insurance.risk.errors import InvalidArtefact
+from auto_insurance.risk.training.about import About
 from auto_insurance.risk.training.arrays import Codes, Floats
 from auto_insurance.risk.training.boosting import BoostedModel
 from auto_insurance.risk.training.calibrate import Curve, check_curve
@@ -31,38 +32,6 @@ MANIFEST = "manifest.json"
 MAX_FILES = 200
 MAX_FILE_BYTES = 200 * 1024**2
 T = TypeVar("T")
-
-
-class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a model is and what it rests on."""
-
-    name: str
-    kind: str
-    data: str
-    """Name of the specification of the data."""
-    data_fingerprint: str
-    """SHA-256 of what it was fitted on."""
-    rows: int
-    simulated: bool
-    """True if the claims were: such a model must not price in production unasked."""
-    trained_on: str
-    """A sentence for people."""
-    trained_at: str
-    """ISO 8601, UTC."""
-    seed: int
-    exposure: str
-    exposure_unit: str
-    max_exposure: float | None
-    claims: str
-    max_claims: float | None
-    settings: dict[str, Any]
-    """What was fitted with: enough to do it again."""
-    metrics: dict[str, float]
-    """Out-of-fold figures, by name."""
-    features_version: str = ""
-    """Of ``risk.features``, where the features are those; empty for other data."""
-    reference: tuple[float, ...] = ()
-    """Equally spaced quantiles of the frequency in the training portfolio by exposure, lowest first."""
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -114,9 +83,10 @@ class Artefact:
         return frequency
 
 
-def with_metrics(about: About, metrics: Mapping[str, float]) -> About:
-    """Return the description with other figures."""
-    return msgspec.structs.replace(about, metrics=dict(metrics))
+def check_free(folder: Path) -> None:
+    """Raise ``FileExistsError`` if the folder holds something else than an artefact."""
+    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists and is no model; nothing was overwritten.")
 
 
 def save(folder: Path, artefact: Artefact) -> str:
@@ -125,8 +95,7 @@ def save(folder: Path, artefact: Artefact) -> str:
     The folder appears whole or not at all. Raises ``OSError`` where it cannot be written, ``FileExistsError`` if it is
     something else than an artefact.
     """
-    if folder.exists() and not (folder / MANIFEST).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is no model; nothing was overwritten.")
+    check_free(folder)
     fresh = folder.with_name(f".{folder.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     fresh.mkdir(parents=True)

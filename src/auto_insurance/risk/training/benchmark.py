@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,18 +13,21 @@ import numpy as np
 from auto_insurance.kernel import clock
 from auto_insurance.risk.training import artefact as artefacts
 from auto_insurance.risk.training import tuning
+from auto_insurance.risk.training.about import About
 from auto_insurance.risk.training.arrays import Floats, Rows
-from auto_insurance.risk.training.artefact import About, Artefact
+from auto_insurance.risk.training.artefact import Artefact
 from auto_insurance.risk.training.boosting import BoostSettings, Trainer
 from auto_insurance.risk.training.calibrate import Curve, fit_curve
 from auto_insurance.risk.training.candidates import Boosted, Candidate, Explainable, Glm, Intercept, Model
 from auto_insurance.risk.training.evaluate import OutOfFold, Told, cross_validate, figures
-from auto_insurance.risk.training.folds import grouped_folds, random_folds
+from auto_insurance.risk.training.folds import grouped_folds, random_folds, time_folds
 from auto_insurance.risk.training.table import TableData
 
 CURVE_WORTH = 0.01
 """Deviance x 100 that an isotonic curve must save out of fold before a booster gets one."""
 REFERENCE_STEPS = 100
+TIME_CUTS = (0.6, 0.8)
+"""Shares of the rows before each cut of the split by time: what follows a cut is predicted from what came before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +103,29 @@ def run(data: TableData, plan: Plan, told: Told) -> Bench:
     tuner = tuning.Tuner(trainer, folds != 0, folds == 0, plan.rounds, plan.seed, told)
     candidates = _candidates(data, plan, tuner)
     grouped = cross_validate(trainer, candidates, folds, grouping="by contract", seed=plan.seed, told=told)
-    runs = [grouped]
-    if plan.random_used:
-        by_row = random_folds(len(data), plan.random_folds, plan.seed)
-        used = plan.random_used
-        runs.append(cross_validate(trainer, candidates, by_row, grouping="by row", seed=plan.seed, use=used, told=told))
+    runs = [grouped, *_other_splits(trainer, candidates, plan, told)]
     measured = {found.grouping: _measured(data, found, candidates, plan, told) for found in runs}
     bench = Bench(plan, data, tuner.tried, candidates, grouped, measured)
     bench.best = min(measured["by contract"], key=lambda name: measured["by contract"][name]["deviance_x100"])
     _fit_final(bench, trainer, told)
     return bench
+
+
+def _other_splits(trainer: Trainer, candidates: Sequence[Candidate], plan: Plan, told: Told) -> Iterator[OutOfFold]:
+    """Yield the split by row, as published comparisons have it, and the one by time where periods are known."""
+    data = trainer.data
+    if plan.random_used:
+        rows = random_folds(len(data), plan.random_folds, plan.seed)
+        used = range(plan.random_used)
+        yield cross_validate(trainer, candidates, rows, grouping="by row", seed=plan.seed, use=used, told=told)
+    if data.period_end is not None:
+        days = np.sort(data.period_end)
+        cuts = np.unique(days[[int(share * len(days)) for share in TIME_CUTS]])
+        folds = time_folds(data.period_end, cuts)
+        used = range(1, int(folds.max()) + 1)
+        yield cross_validate(
+            trainer, candidates, folds, grouping="by time", seed=plan.seed, use=used, forward=True, told=told
+        )
 
 
 def _measured(

@@ -9,7 +9,7 @@ import msgspec
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from auto_insurance.risk.training.artefact import About
+    from auto_insurance.risk.training.about import About
     from auto_insurance.risk.training.columns import Column
 
 _SIMULATED = (

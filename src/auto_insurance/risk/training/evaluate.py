@@ -44,19 +44,24 @@ def cross_validate(
     *,
     grouping: str,
     seed: int,
-    use: int | None = None,
+    use: Sequence[int] | None = None,
+    forward: bool = False,
     told: Told = lambda what, done: None,
 ) -> OutOfFold:
-    """Return each candidate's out-of-fold expectations; with ``use``, of the first so many folds alone."""
+    """Return each candidate's out-of-fold expectations; with ``use``, of these folds alone.
+
+    ``forward``: folds are in the order of time, and a model sees the smaller ones only.
+    """
     data = trainer.data
-    numbers = list(range(int(folds.max()) + 1))[:use]
+    numbers = range(int(folds.max()) + 1) if use is None else use
     expected = {candidate.name: np.full(len(data), np.nan) for candidate in candidates}
     for place, fold in enumerate(numbers):
         test = folds == fold
+        train = folds < fold if forward else ~test
         for candidate in candidates:
             what = f"{grouping}: fold {place + 1} of {len(numbers)}, {candidate.name}"
             told(what, 0.0)
-            model = candidate.fit(trainer, ~test, seed + 1000 * fold, lambda done, what=what: told(what, done))  # type: ignore[misc]
+            model = candidate.fit(trainer, train, seed + 1000 * fold, lambda done, what=what: told(what, done))  # type: ignore[misc]
             expected[candidate.name][test] = data.exposure[test] * np.exp(model.log_frequency(data.codes[test]))
             told(what, 1.0)
     return OutOfFold(grouping, folds, expected)

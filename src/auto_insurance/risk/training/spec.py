@@ -67,6 +67,8 @@ class TableSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_claims: float | None = None
     max_exposure: float | None = None
     group: GroupSpec | None = None
+    period_end: str | None = None
+    """Column of the day on which a row's period ends; with it the report has a split by time as well."""
     segments: tuple[str, ...] = ()
     """Columns, features or not, whose actual-to-expected ratios the report breaks down as a matter of fairness."""
     glm: tuple[GlmTerm, ...] = ()
@@ -111,9 +113,9 @@ def check_spec(spec: TableSpec, file: str) -> None:
     if not names or len(set(names)) != len(names):
         raise InvalidSpec(f"{file}: features must be listed, each once")
     used = {*names, *(part for feature in spec.features for part in feature.of)}
-    for column in (spec.exposure, spec.claims, spec.group.order_by if spec.group else None):
+    for column in (spec.exposure, spec.claims, spec.group.order_by if spec.group else None, spec.period_end):
         if column in used:
-            raise InvalidSpec(f"{file}: {column} is exposure, claims or order, and cannot be a feature")
+            raise InvalidSpec(f"{file}: {column} is exposure, claims, order or time, and cannot be a feature")
     for feature in spec.features:
         _check_feature(feature, file)
     for term in spec.glm:

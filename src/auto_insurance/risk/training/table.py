@@ -52,6 +52,8 @@ class TableData:
     claims: Floats
     groups: NDArray[np.int64]
     segments: tuple[Segments, ...]
+    period_end: NDArray[np.datetime64] | None
+    """Day on which each row's period ends, where the specification names it."""
     fingerprint: str
     source: str
 
@@ -67,6 +69,7 @@ class TableData:
             exposure=self.exposure[rows],
             claims=self.claims[rows],
             groups=groups.astype(np.int64),
+            period_end=None if self.period_end is None else self.period_end[rows],
             segments=tuple(replace(one, group=one.group[rows]) for one in self.segments),
         )
 
@@ -112,6 +115,8 @@ def table_of(frame: pl.DataFrame, spec: TableSpec, source: str) -> TableData:
     """Check a data set and make its bins. Raises ``InvalidTable`` naming every wrong column."""
     read = [name for feature in spec.features for name in feature.of or (feature.name,)]
     _require(frame, [*read, spec.exposure, spec.claims, *_group_columns(spec.group), *spec.segments])
+    if spec.period_end is not None:
+        _require(frame, [spec.period_end])
     exposure = exposures(frame, spec.exposure, spec.max_exposure)
     claims = _numbers(frame, spec.claims)
     if (claims < 0).any() or not (claims > 0).any():
@@ -123,7 +128,21 @@ def table_of(frame: pl.DataFrame, spec: TableSpec, source: str) -> TableData:
     codes = np.column_stack([codes for _, codes in made]).astype(np.int32)
     digest = fingerprint(columns, codes, exposure, claims)
     segments = tuple(segments_of(frame, name, exposure) for name in spec.segments)
-    return TableData(spec, columns, codes, exposure, claims, groups_of(frame, spec.group), segments, digest, source)
+    groups, ends = groups_of(frame, spec.group), _days(frame, spec.period_end)
+    return TableData(spec, columns, codes, exposure, claims, groups, segments, ends, digest, source)
+
+
+def _days(frame: pl.DataFrame, name: str | None) -> NDArray[np.datetime64] | None:
+    if name is None:
+        return None
+    column = frame[name]
+    try:
+        days = column.str.to_date() if column.dtype == pl.String else column.cast(pl.Date)
+    except pl.exceptions.PolarsError as error:
+        raise InvalidTable(f"Column {name} must hold days: {_first_line(error)}") from error
+    if (wrong := days.is_null().to_numpy()).any():
+        raise InvalidTable(f"Column {name}: {_rows(wrong)} missing.")
+    return days.to_numpy().astype("datetime64[D]")
 
 
 def segments_of(frame: pl.DataFrame, name: str, exposure: Floats) -> Segments:

@@ -13,6 +13,7 @@ from auto_insurance.risk.exposure import ExposureCurve
 from auto_insurance.risk.features import FEATURES_VERSION
 from auto_insurance.risk.training import artefact as artefacts
 from auto_insurance.risk.training import benchmark, metrics, portfolio
+from auto_insurance.risk.training.about import with_metrics
 from auto_insurance.risk.training.artefact import Artefact
 from auto_insurance.risk.training.benchmark import Bench, Plan
 from auto_insurance.risk.training.boosting import BoostSettings
@@ -125,6 +126,6 @@ def write(bench: Bench, champion: str, folder: Path, found: Recovery | None) -> 
     if found is not None:
         measured = {f"recovery_{name}": value for name, value in found.row().items()}
         about = chosen.about
-        chosen = replace(chosen, about=artefacts.with_metrics(about, {**about.metrics, **measured}))
+        chosen = replace(chosen, about=with_metrics(about, {**about.metrics, **measured}))
     checksum = artefacts.save(folder / "model", chosen)
     return {"champion": champion, "sha256": checksum, "recovery": found.row() if found is not None else None}

@@ -17,6 +17,7 @@ claims = "claims"
 max_claims = 3.0
 max_exposure = 1.0
 segments = ["fuel", "town"]
+period_end = "until"
 features = [
   { name = "age", kind = "numeric", max_bins = 30 },
   { name = "power", kind = "numeric", monotone = 1 },
@@ -61,6 +62,7 @@ def frame(rows: int, seed: int) -> pl.DataFrame:
             "area": np.array(["low", "mid", "high"])[area],
             "town": rng.integers(0, 40, rows),
             "years": years,
+            "until": np.datetime64("2025-01-01") + rng.integers(0, 365, rows).astype("timedelta64[D]"),
             "claims": rng.poisson(years * np.exp(log_rate)),
         }
     )

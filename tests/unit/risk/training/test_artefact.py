@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from auto_insurance.risk.errors import InvalidArtefact
-from auto_insurance.risk.training.artefact import MANIFEST, About, Artefact, Manifest, load, save, with_metrics
+from auto_insurance.risk.training.about import About, with_metrics
+from auto_insurance.risk.training.artefact import MANIFEST, Artefact, Manifest, load, save
 from auto_insurance.risk.training.boosting import BoostSettings, Trainer
 from auto_insurance.risk.training.calibrate import Curve
 from auto_insurance.risk.training.candidates import Boosted, Explainable, Glm, silent

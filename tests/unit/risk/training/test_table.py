@@ -89,6 +89,16 @@ def test_a_data_set_is_read_as_its_specification_says() -> None:
         data.spec.feature("nothing")
 
 
+def test_days_are_read_from_texts_too() -> None:
+    rows = frame(300, 1)
+    texts = rows.with_columns(pl.col("until").cast(pl.String))
+    one, other = (table_of(each, spec(), "made up").period_end for each in (rows, texts))
+    assert one is not None
+    assert other is not None
+    assert (one == other).all()
+    assert data_set(300).take(np.arange(300) < 10).period_end is not None
+
+
 def test_contracts_are_neighbours_that_are_alike() -> None:
     rows = pl.DataFrame({"id": [5, 1, 2, 9], "a": ["x", "x", "x", "y"], "b": [1, 1, 1, 1]})
     assert groups_of(rows, GroupSpec("id", ("a", "b"))).tolist() == [0, 0, 0, 1]
@@ -109,6 +119,8 @@ def test_contracts_are_neighbours_that_are_alike() -> None:
         (pl.lit(1.5).alias("fuel"), "Column fuel must hold level names"),
         (pl.lit(None, dtype=pl.String).alias("fuel"), "Column fuel: 300 of 300"),
         (pl.lit("huge").alias("area"), "none of the levels low, mid, high"),
+        (pl.lit("some day").alias("until"), "Column until must hold days"),
+        (pl.lit(None, dtype=pl.Date).alias("until"), "Column until: 300 of 300"),
     ],
 )
 def test_wrong_data_are_named(change: pl.Expr, message: str) -> None:
@@ -189,7 +201,7 @@ def test_a_specification_that_is_not_there_or_no_toml(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ('name = "age", kind', 'name = "power", kind', "each once"),
-        ('name = "age", kind', 'name = "years", kind', "years is exposure, claims or order"),
+        ('name = "age", kind', 'name = "years", kind', "years is exposure, claims, order or time"),
         ('"age", kind = "numeric"', '"age", kind = "round"', "kind must be"),
         ('"age", kind = "numeric"', '"age", kind = "ordered"', "levels belong to kind ordered"),
         ('kind = "categorical" }', 'kind = "categorical", monotone = 1 }', "monotone must be"),
