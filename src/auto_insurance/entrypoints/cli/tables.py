@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -47,6 +48,7 @@ def benchmark(
     from auto_insurance.kernel.errors import AppError  # noqa: PLC0415 - slow to load, not for --help
     from auto_insurance.risk.training.benchmark import QUICK, Plan, run, write_models  # noqa: PLC0415
 
+    _free(output, "best", "explainable", "glm")
     plan = replace(QUICK if quick else Plan(), seed=seed, threads=threads)
     try:
         with _stages() as told:
@@ -84,6 +86,7 @@ def train(
     from auto_insurance.risk.artefacts import load as load_scoring  # noqa: PLC0415
     from auto_insurance.risk.training import train as training  # noqa: PLC0415
 
+    _free(output, "model")
     plan = replace(training.DRIVING, seed=seed, threads=threads, simulated=reference)
     try:
         with _stages() as told:
@@ -187,6 +190,17 @@ def _spec(file: Path | None, usual: str) -> TableSpec:
     return shipped_spec(usual) if file is None else read_spec(file)
 
 
+def _free(folder: Path, *models: str) -> None:
+    """Say before the work that there is no room for its fruits."""
+    from auto_insurance.risk.training.artefact import check_free  # noqa: PLC0415 - slow to load
+
+    try:
+        for model in models:
+            check_free(folder / model)
+    except OSError as error:
+        fail(str(error))
+
+
 def _report(bench: Bench, name: str, folder: Path, told: Told, more: dict[str, Any]) -> None:
     """Write the report and the rating tables of a candidate."""
     from auto_insurance.risk.training.benchmark import to_json  # noqa: PLC0415 - slow to load
@@ -225,7 +239,11 @@ def _notes(found: Scored, kind: str) -> None:
 
 @contextmanager
 def _stages() -> Iterator[Callable[[str, float], None]]:
-    """A bar for each thing that is done, as a function of its name and the share done."""
+    """A bar for each thing that is done, as a function of its name and the share done; lines where no one looks on."""
+    if not errors.is_terminal:
+        begun = monotonic()
+        yield lambda what, done: errors.print(f"{monotonic() - begun:6.0f} s  {what}") if done == 1.0 else None
+        return
     share = TextColumn("{task.percentage:>3.0f} %")
     columns = (TextColumn("{task.description}"), BarColumn(), share, TimeElapsedColumn())
     with Progress(*columns, console=errors) as progress:

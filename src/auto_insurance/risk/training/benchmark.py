@@ -38,11 +38,11 @@ class Plan:
     threads: int = 2
     grouped_folds: int = 5
     random_folds: int = 10
-    random_used: int = 3
+    random_used: int = 2
     """Folds of the row-wise split that are run: each a tenth of the rows, as in the published split."""
     bags: int = 2
     """Boosters averaged within the cross-validation."""
-    final_bags: int = 4
+    final_bags: int = 3
     """Boosters averaged in the models that are written."""
     rounds: int = 1500
     bootstrap: int = 100

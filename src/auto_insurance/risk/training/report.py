@@ -127,6 +127,7 @@ def _scores(found: Mapping[str, Any]) -> str:
     parts = ["<h2>Out of fold</h2>"]
     notes = {
         "by contract": "Rows of one contract are never on both sides. This is what settings were chosen by.",
+        "by time": "What follows a day is predicted from what came before it.",
         "by row": "Plain random rows: rows of a held-out contract may be among the learning rows, which flatters.",
     }
     for grouping, models in found["cross_validation"].items():

@@ -19,11 +19,7 @@ from auto_insurance.risk.training.tables import importance, purify
 
 _FREE = BoostSettings(learning_rate=0.05, num_leaves=63, min_data_in_leaf=100, feature_fraction=0.7, cat_smooth=200.0)
 _PAIRS = BoostSettings(learning_rate=0.1, num_leaves=31, min_data_in_leaf=200, feature_fraction=0.5, cat_smooth=200.0)
-FREE_GRID: tuple[BoostSettings, ...] = (
-    _FREE,
-    msgspec.structs.replace(_FREE, num_leaves=31, min_data_in_leaf=200),
-    msgspec.structs.replace(_FREE, feature_fraction=0.5),
-)
+FREE_GRID: tuple[BoostSettings, ...] = (_FREE, msgspec.structs.replace(_FREE, feature_fraction=0.5))
 PAIRS_GRID: tuple[BoostSettings, ...] = (_PAIRS, msgspec.structs.replace(_PAIRS, cat_smooth=500.0))
 PAIR_SHARES: tuple[float, ...] = (0.90, 0.97)
 """Shares of what all pair tables tell apart that fewer pairs are tried with, beside all pairs."""
