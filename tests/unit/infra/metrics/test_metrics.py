@@ -75,8 +75,8 @@ def test_every_series_is_there_before_its_first_use() -> None:
     shown = samples(metrics.render())
     for name, (kind, _, _) in catalogue().items():
         assert shown.get(f"{name}_count" if kind == "histogram" else name), name
-    partitions = [dict(labels)["partition"] for labels in shown["kafka_consumer_lag_messages"]]
-    assert sorted(partitions, key=int) == [str(n) for n in range(topics.ALL[0].partitions)]
+    partitions = {dict(labels)["partition"] for labels in shown["kafka_consumer_lag_messages"]}
+    assert partitions >= {str(n) for n in range(topics.ALL[0].partitions)}
     assert (("endpoint", "/a/{b}"), ("method", "GET"), ("status", "200")) in shown["http_requests_total"]
 
 
