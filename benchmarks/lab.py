@@ -125,9 +125,13 @@ class Lab:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for child in reversed(self.children):
-            child.kill()
-        self._stack.close()
+        before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # nothing may break off the clearing up
+        try:
+            for child in reversed(self.children):
+                child.kill()
+            self._stack.close()
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def url(self, database: str) -> str:
         """Return the address of a database."""

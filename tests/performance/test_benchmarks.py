@@ -157,11 +157,11 @@ def test_results_become_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_bottleneck_is_what_is_full() -> None:
-    assert "worker's own thread" in meters.bottleneck({"worker": 0.95, "busiest backend": 0.4})
-    assert "backend" in meters.bottleneck({"worker": 0.3, "busiest backend": 0.9})
-    assert "take turns" in meters.bottleneck({"worker": 0.5, "busiest backend": 0.45})
+    assert "worker's own thread" in meters.bottleneck({"worker": 0.95, "backends": 0.4})
+    assert "PostgreSQL, working" in meters.bottleneck({"worker": 0.3, "backends": 0.9})
+    assert "take turns" in meters.bottleneck({"worker": 0.5, "backends": 0.45})
     assert "not to be told" in meters.bottleneck({"worker": 0.95, "others": 99.0})
-    assert "waiting" in meters.bottleneck({"worker": 0.1, "busiest backend": 0.1})
+    assert "waiting" in meters.bottleneck({"worker": 0.1, "backends": 0.1})
 
 
 def test_the_command_line_is_understood() -> None:
