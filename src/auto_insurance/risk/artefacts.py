@@ -20,6 +20,8 @@ from auto_insurance.risk.scorecard import Factor, PoissonScorecard
 
 T = TypeVar("T")
 DEFAULT_MODEL = "scorecard-1"
+TRAINED = ("driving-1",)
+"""Shipped models that training made: folders of an artefact's files."""
 
 
 class ModelPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,13 +92,14 @@ class ScoringModel:
 
 def shipped() -> tuple[str, ...]:
     """Return the versions of the models that come with the program."""
-    return (DEFAULT_MODEL,)
+    return (DEFAULT_MODEL, *TRAINED)
 
 
 def shipped_card(name: str) -> str:
     """Return the model card of a shipped model, Markdown. Raises ``InvalidArtefact``."""
     try:
-        return resources.files("auto_insurance.risk").joinpath("data", f"{name}.md").read_text(encoding="utf-8")
+        place = ("data", name, "card.md") if name in TRAINED else ("data", f"{name}.md")
+        return resources.files("auto_insurance.risk").joinpath(*place).read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidArtefact(f"{name}.md: {error}") from error
 

@@ -6,6 +6,7 @@ import io
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from auto_insurance.risk import artefacts
@@ -42,6 +43,14 @@ def read_package(version: str, content: bytes) -> Package:
         scoring_model(version, artefact, default.exposure, default.half_credibility_miles),
         card,
     )
+
+
+def load_shipped(name: str) -> ScoringModel:
+    """Load a trained model that comes with the program. Raises ``InvalidArtefact``."""
+    with resources.as_file(resources.files("auto_insurance.risk").joinpath("data", name)) as folder:
+        artefact = load_artefact(folder)
+    default = artefacts.load()
+    return scoring_model(name, artefact, default.exposure, default.half_credibility_miles)
 
 
 def pack(folder: Path) -> bytes:

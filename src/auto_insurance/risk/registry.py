@@ -194,7 +194,7 @@ class ModelRegistry:
         return await self.activate(uow, before, ModelStatus.CHAMPION, by, note or f"rolled back from {current}")
 
     def _shipped(self, version: str, champion: bool) -> ModelRow:
-        loaded = self._default if version == self._options.default else artefacts.load(version)
+        loaded = self._default if version == self._options.default else load_model(version)
         info = loaded.model.info
         in_use = version == self._options.default and not champion
         return ModelRow(

@@ -35,7 +35,12 @@ class Driving:
 def load_model(name: str = artefacts.DEFAULT_MODEL) -> ScoringModel:
     """Load a shipped model and record how long it took. Raises ``InvalidArtefact``."""
     started = time.perf_counter()
-    loaded = artefacts.load(name)
+    if name in artefacts.TRAINED:
+        from auto_insurance.risk.packages import load_shipped  # noqa: PLC0415 - loads what only trained models need
+
+        loaded = load_shipped(name)
+    else:
+        loaded = artefacts.load(name)
     metrics.ML_MODEL_LOAD_SECONDS.set(time.perf_counter() - started)
     return loaded
 

@@ -95,7 +95,8 @@ async def test_what_could_not_score_is_refused_with_the_reason(driven: World, pa
         assert "worse driving would lower" in falling.json()["detail"]
         other = await add(client, "other", pack(write_model(tmp_path / "other", features_version="driving-0")))
         assert "driving-0" in other.json()["detail"]
-        assert [row["version"] for row in (await client.get("/risk/models")).json()["models"]] == ["scorecard-1"]
+        models = (await client.get("/risk/models")).json()["models"]
+        assert [row["version"] for row in models] == ["scorecard-1", "driving-1"]
 
 
 async def test_a_version_is_never_used_again(driven: World, package: bytes) -> None:
@@ -114,6 +115,18 @@ async def test_a_model_that_rots_leaves_the_one_before_scoring(driven: World, pa
             await uow.conn.execute(broken)
         again = await client.post("/risk/DRV001/recalculate-risk")
     assert (again.status_code, again.json()["model_version"]) == (200, "scorecard-1")
+
+
+async def test_the_shipped_trained_model_can_score(driven: World, frozen: FrozenClock) -> None:
+    async with driven.client(router, admin=True) as client:
+        card = await client.get("/risk/models/driving-1/card")
+        assert "simulated" in card.text
+        crowned = await client.post("/risk/models/driving-1/activate", json={})
+        assert (crowned.status_code, crowned.json()["simulated"]) == (200, True)
+        rough = (await client.post("/risk/DRV002/recalculate-risk")).json()
+        smooth = (await client.post("/risk/DRV001/recalculate-risk")).json()
+    assert rough["model_version"] == "driving-1"
+    assert rough["risk_score"] > smooth["risk_score"]
 
 
 async def test_cards_and_rules_of_standing(driven: World, package: bytes) -> None:
