@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -99,12 +99,17 @@ EventTuple = tuple[int, int, int, int, int, int, float, float, float, float]
 """A ``state.Event`` as Python numbers."""
 
 
-def content_of(trip: Any, closing: Any, owner: Owner, events: Iterable[EventTuple], rules: TripRules) -> TripContent:
-    """Return the content of a trip from its records (``state.Trip``, ``state.Closing``)."""
-    times = trip.times.tolist()
-    start_us, end_us = int(trip.start_us), int(closing.end_us)
+Numbers = Mapping[str, Any]
+
+
+def content_of(
+    trip: Numbers, closing: Numbers, owner: Owner, events: Iterable[EventTuple], rules: TripRules
+) -> TripContent:  # fmt: skip
+    """Return the content of a trip from the numbers of its records (``state.Trip``, ``state.Closing``)."""
+    times = trip["times"].tolist()
+    start_us, end_us = trip["start_us"], closing["end_us"]
     seconds = (end_us - start_us) / 1e6
-    miles = float(trip.metres) / METRES_PER_MILE
+    miles = trip["metres"] / METRES_PER_MILE
     listed = _events(events, rules)
     return TripContent(
         driver_id=owner.driver_id,
@@ -112,19 +117,19 @@ def content_of(trip: Any, closing: Any, owner: Owner, events: Iterable[EventTupl
         time_zone=owner.time_zone,
         start_us=start_us,
         end_us=end_us,
-        start_latitude=float(trip.start_lat),
-        start_longitude=float(trip.start_lon),
-        end_latitude=float(closing.end_lat),
-        end_longitude=float(closing.end_lon),
+        start_latitude=trip["start_lat"],
+        start_longitude=trip["start_lon"],
+        end_latitude=closing["end_lat"],
+        end_longitude=closing["end_lon"],
         duration_s=seconds,
         distance_miles=miles,
         avg_speed_mph=miles * 3600.0 / seconds if seconds > 0 else 0.0,
-        max_speed_mph=float(trip.max_speed_mph),
+        max_speed_mph=trip["max_speed_mph"],
         sample_count=times[SAMPLES],
         flagged_count=times[FLAGGED],
         gap_count=times[GAPS],
         crash_reported=any(event.kind == CODES[CRASH] for event in listed),
-        end_reason=REASONS[closing.reason],
+        end_reason=REASONS[closing["reason"]],
         events=listed,
         **_sums(trip, times),
         **_counts(listed),
@@ -142,9 +147,9 @@ _WAYS = {
 }  # fmt: skip
 
 
-def _sums(trip: Any, times: list[int]) -> dict[str, Any]:
+def _sums(trip: Numbers, times: list[int]) -> dict[str, Any]:
     sums = {name: times[place] / 1e6 for name, place in _TIMES.items()}
-    return sums | {name: float(trip[field]) / METRES_PER_MILE for name, field in _WAYS.items()}
+    return sums | {name: trip[field] / METRES_PER_MILE for name, field in _WAYS.items()}
 
 
 def _events(events: Iterable[EventTuple], rules: TripRules) -> tuple[EventContent, ...]:

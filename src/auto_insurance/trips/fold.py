@@ -18,7 +18,7 @@ from auto_insurance.trips.contents import Closed, EventTuple, content_of
 from auto_insurance.trips.detect import Out
 from auto_insurance.trips.rules import TripRules
 from auto_insurance.trips.segment import CLOSING_ROOM, EVENT_ROOM, STILL_OPEN, Batch
-from auto_insurance.trips.state import CLOSING, EVENT, KIND_COUNT, TRIP, Longs
+from auto_insurance.trips.state import CLOSING, EVENT, KIND_COUNT, TRIP, Longs, numbers_of
 from auto_insurance.trips.table import DeviceTable
 
 EVENTS_AT_ONCE, CLOSINGS_AT_ONCE = 4_096, 512
@@ -143,13 +143,13 @@ class Folder:
             extra.setdefault(event[0], []).append(event)
         closed = []
         for place in range(int(out.cursor[3])):
-            closing, trip = out.closings[place], out.closed[place]
-            slot, number = int(closing.slot), int(trip.number)
+            closing, trip = numbers_of(out.closings[place]), numbers_of(out.closed[place])
+            slot, number = closing["slot"], trip["number"]
             events = [*table.events_of(slot, number), *extra.get(slot, ())]
-            owner = table.owner(slot, closing.driver, closing.zone)
+            owner = table.owner(slot, closing["driver"], closing["zone"])
             known, ref = table.refs.get(slot, (-1, None))
             content = content_of(trip, closing, owner, events, self.rules)
-            closed.append(Closed(slot, content, bool(closing.kept), ref if known == number else None))
+            closed.append(Closed(slot, content, closing["kept"], ref if known == number else None))
         return closed
 
     def _drop_old_events(self, slots: Longs) -> None:

@@ -269,6 +269,11 @@ Rows = NDArray[Any]
 """An array of records of one of these forms."""
 
 
+def numbers_of(record: Any) -> dict[str, Any]:
+    """Return a record's fields as Python numbers: to read many of them is ten times quicker so."""
+    return dict(zip(record.dtype.names, record.item(), strict=True))
+
+
 def _first(rows: Rows) -> Any:
     return rows[0]
 

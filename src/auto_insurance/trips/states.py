@@ -22,7 +22,7 @@ from auto_insurance.trips.fold import Folder
 from auto_insurance.trips.recent import Recent
 from auto_insurance.trips.repository_states import SHIFT, Mark, StateRow
 from auto_insurance.trips.rules import TripRules
-from auto_insurance.trips.state import Longs
+from auto_insurance.trips.state import Longs, numbers_of
 from auto_insurance.trips.table import DeviceTable
 from auto_insurance.trips.track import UNITS
 
@@ -98,7 +98,6 @@ class StateCache:
         if slot >= len(self._kept):
             self._kept = np.concatenate([self._kept, np.zeros_like(self._kept)])
         self._kept[slot] = (0, self._batch, time.monotonic(), -1, -1)
-        self.recent.forget([slot])
         if row is not None:
             self.table.load(slot, row.state)
             self._kept["version"][slot], self._kept["saved_us"][slot] = row.version, row.last_event_us
@@ -155,7 +154,7 @@ class StateCache:
         await repository_states.put_marks(uow, marks, int(self.options.keep_marks_s * 1e6))
 
     def _row(self, slot: int, tp: TopicPartition, version: int) -> StateRow:
-        device = self.table.device(slot)
+        device = numbers_of(self.table.devices[slot])
         deadline = self.deadline_us(slot)
         return StateRow(
             device_id=self.table.ids[slot],
@@ -163,19 +162,20 @@ class StateCache:
             partition=tp.partition,
             version=version,
             state=self.table.dump(slot),
-            last_event_us=int(device.last_us),
-            last_arrival=from_us(int(device.arrival_us)),
+            last_event_us=device["last_us"],
+            last_arrival=from_us(device["arrival_us"]),
             silence_deadline=None if deadline is None else from_us(deadline),
-            units_suspect=UNITS[device.units_suspect],
+            units_suspect=UNITS[device["units_suspect"]],
         )
 
     def deadline_us(self, slot: int) -> int | None:
         """Return until when silence must last to close the open trip; None without one."""
-        device = self.table.device(slot)
-        if not device.open or device.silent or not self.table.trip(slot).confirmed:
+        device = numbers_of(self.table.devices[slot])
+        if not device["open"] or device["silent"] or not self.table.trips["confirmed"][slot]:
             return None
-        settled = int(device.arrival_us) + int(self.options.settle_s * 1e6)
-        return max(int(device.last_us) + self.rules.session_gap_us, settled)
+        settled: int = device["arrival_us"] + int(self.options.settle_s * 1e6)
+        silent: int = device["last_us"] + self.rules.session_gap_us
+        return max(silent, settled)
 
     async def shrink(self, uow: UnitOfWork) -> None:
         """Forget the devices that are too many, once they are saved."""

@@ -14,7 +14,19 @@ from auto_insurance.trips.calendar import Clock, clock_of
 from auto_insurance.trips.contents import EventTuple, Owner, Ref
 from auto_insurance.trips.rules import TripRules
 from auto_insurance.trips.segment import Tables
-from auto_insurance.trips.state import DEVICE, NOW, TRIP, Device, Longs, Rows, Trip, blank_device, blank_trip, limits_of
+from auto_insurance.trips.state import (
+    DEVICE,
+    NOW,
+    TRIP,
+    Device,
+    Longs,
+    Rows,
+    Trip,
+    blank_device,
+    blank_trip,
+    limits_of,
+    numbers_of,
+)
 
 FIRST_ROWS = 256
 _FORM = zlib.crc32(repr((DEVICE.descr, TRIP.descr)).encode())
@@ -167,17 +179,17 @@ class DeviceTable:
 
     def dump(self, slot: int) -> bytes:
         """Return a device as bytes; floats keep every bit."""
-        device = self.device(slot)
-        has_driver = device.driver >= 0
+        device = numbers_of(self.devices[slot])
+        has_driver = device["driver"] >= 0
         return _VERSION + _encoder.encode(
             _Saved(
                 form=_FORM,
-                driver=self.drivers.names[device.driver] if has_driver else "",
-                zone=self.zones.names[device.zone] if has_driver else "UTC",
+                driver=self.drivers.names[device["driver"]] if has_driver else "",
+                zone=self.zones.names[device["zone"]] if has_driver else "UTC",
                 device=self.devices[slot : slot + 1].tobytes(),
-                trip=self.trips[slot : slot + 1].tobytes() if device.open else b"",
+                trip=self.trips[slot : slot + 1].tobytes() if device["open"] else b"",
                 ref=self.ref(slot),
-                events=self.events_of(slot, device.number) if device.open else [],
+                events=self.events_of(slot, device["number"]) if device["open"] else [],
             )
         )
 
