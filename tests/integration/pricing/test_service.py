@@ -180,7 +180,7 @@ async def test_from_a_trip_to_an_indicated_premium(world: World) -> None:
 
 async def test_another_fault_is_tried_again(world: World) -> None:
     class Away:
-        async def indicate(self, *_: object) -> None:
+        async def indicate(self, *_: object, **__: object) -> None:
             raise Unavailable("try later")
 
     with pytest.raises(Unavailable):
