@@ -56,14 +56,16 @@ def drain(
     *,
     within_s: float,
     consumers: int = 1,
+    settle_s: float = 0.0,
     before: int = 0,
     profile: Path | None = None,
     on_look: Callable[[Meter, float], None] | None = None,
 ) -> Drained:
     """Start a worker on a backlog and watch it for at most ``within_s`` after its first commit; then check and stop.
 
-    ``before``: events that the table held already. Raises ``Wrong`` if what is stored is not what the offsets stand
-    for, if there are dead letters, or if it went too quickly to be measured.
+    ``before``: events that the table held already. ``settle_s``: seconds after the first commit that do not count, in
+    which all consumers join. Raises ``Wrong`` if what is stored is not what the offsets stand for, if there are dead
+    letters, or if it went too quickly to be measured.
     """
     offset = lab.value(
         database, "SELECT coalesce(sum(next_offset), 0) FROM consumer_offsets WHERE group_name = $1", GROUP
@@ -74,6 +76,7 @@ def drain(
         looks = lab.on(database, lambda conn: _watch(conn, worker, meter, book, offset, within_s, on_look))
     finally:
         worker.stop()
+    looks = [look for look in looks if look.at - looks[0].at >= settle_s]
     if len(looks) < LEAST_COMMITS or looks[-1].at - looks[0].at < LEAST_S:
         raise Wrong(f"too few commits to measure: {len(looks)} seen; take more events (--scale)\n{worker.said}")
     offsets, stored, trips = _check(lab, database, book, before, worker)

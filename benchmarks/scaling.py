@@ -13,6 +13,7 @@ from benchmarks.store import LIMIT_EVENTS, backlog, limit_traffic
 CONSUMERS = (1, 2, 3)
 SIZE = 60
 WITHIN_S, QUICK_WITHIN_S = 12.0, 6.0
+SETTLE_S = 2.0
 MOST_RUNS = 3
 
 
@@ -29,7 +30,10 @@ def main(options: Options) -> None:
             for consumers, found in runs.items():
                 database = lab.clone(template)
                 within_s = options.seconds(WITHIN_S, QUICK_WITHIN_S)
-                found.append(drain(lab, engine, database, book, within_s=within_s, consumers=consumers))
+                settle_s = SETTLE_S if consumers > 1 and not options.quick else 0.0
+                found.append(
+                    drain(lab, engine, database, book, within_s=within_s, consumers=consumers, settle_s=settle_s)
+                )
                 lab.drop(database)
         for consumers, found in runs.items():
             report.add(_figure(engine, consumers, found, runs[1], limit))

@@ -67,7 +67,7 @@ class Scene:
         wait_for(lambda: self.consumed() > before or self.system.undone() == 0, "progress", every_s=0.05)
 
 
-def ended(service: Service, within_s: float = 60.0) -> int | None:
+def ended(service: Service, within_s: float = 120.0) -> int | None:
     """Return the code that a process ends with, or None when it does not end in time."""
     try:
         return service.wait(within_s)

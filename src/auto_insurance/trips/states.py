@@ -96,7 +96,7 @@ class StateCache:
         """Give a device a slot, with its checkpoint if it has one; returns the slot."""
         slot = self.table.add(device_id)
         if slot >= len(self._kept):
-            self._kept = np.concatenate([self._kept, np.zeros_like(self._kept)])
+            self._kept = np.concatenate([self._kept, np.zeros(len(self.table.devices) - len(self._kept), _KEPT)])
         self._kept[slot] = (0, self._batch, time.monotonic(), -1, -1)
         if row is not None:
             self.table.load(slot, row.state)

@@ -147,10 +147,12 @@ class DeviceTable:
         self._free.append(slot)
 
     def _grow(self) -> None:
+        """Make room for a quarter more."""
         tables = self.tables
+        more = max(FIRST_ROWS, len(tables.devices) // 4)
         self.tables = tables._replace(
-            devices=np.concatenate([tables.devices, np.zeros_like(tables.devices)]),
-            trips=np.concatenate([tables.trips, np.zeros_like(tables.trips)]),
+            devices=np.concatenate([tables.devices, np.zeros(more, DEVICE)]),
+            trips=np.concatenate([tables.trips, np.zeros(more, TRIP)]),
         )
 
     def device(self, slot: int) -> Device:
