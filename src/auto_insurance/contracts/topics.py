@@ -30,6 +30,8 @@ ALL: tuple[TopicSpec, ...] = (
     TopicSpec(TRIPS, 6, 30, "driver_id"),
     TopicSpec(RISK_SCORES, 6, 30, "driver_id"),
     TopicSpec(PREMIUMS, 6, 30, "driver_id"),
+    TopicSpec(POLICIES, 6, 30, "driver_id"),
+    TopicSpec(CLAIMS, 3, 30, "driver_id"),
     TopicSpec(ALERTS, 3, 7, "driver_id"),
 )
 

@@ -1,0 +1,1 @@
+"""Claims: first notice of loss, status, amounts, and the telemetry around the loss."""

@@ -1,0 +1,1 @@
+"""Policies: lifecycle, terms, transactions, and the billing ledger."""

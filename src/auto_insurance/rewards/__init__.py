@@ -1,0 +1,1 @@
+"""Rewards: points as a ledger, rules as data, redemption as a premium credit."""
