@@ -82,6 +82,11 @@ class ModelRegistry:
         elif self._challenger is None or shadow != self._challenger.model.info.version:
             self._challenger = await self._load(uow, shadow)
 
+    async def version(self, uow: UnitOfWork, version: str) -> ScoringModel:
+        """Return a model of any status, as scores of before were made with it. Raises ``InvalidArtefact``."""
+        in_memory = next((m for m in (self._champion, self._default) if m.model.info.version == version), None)
+        return in_memory or await self._loaded(uow, version)
+
     def forget(self) -> None:
         """Look again at the next chance: somebody changed a model."""
         self._looked_at = float("-inf")

@@ -112,6 +112,12 @@ async def score_before(uow: UnitOfWork, driver_id: str, at: datetime) -> RiskSco
     return _score(row) if row is not None else None
 
 
+async def get_score(uow: UnitOfWork, score_id: UUID) -> RiskScore | None:
+    """Return one score, None if there is none."""
+    row = (await uow.conn.execute(select(risk_scores).where(risk_scores.c.score_id == score_id))).mappings().first()
+    return _score(row) if row is not None else None
+
+
 async def days_since(uow: UnitOfWork, driver_id: str, since: datetime, time_zone: str) -> list[DayScore]:
     """Return the last score of each local day from ``since`` on, the oldest first; at most one per day."""
     c = risk_scores.c

@@ -90,6 +90,13 @@ class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class Judgement(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model says of some driving: the frequency relativity before credibility, and how much it counts (0-1)."""
+
+    relativity: float
+    confidence: float
+
+
 class TripScore(msgspec.Struct, frozen=True, kw_only=True):
     """A trip's score, 100 best; see ``models.trip_scores``."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -18,10 +18,12 @@ from auto_insurance.kernel import clock
 from auto_insurance.kernel.events import new_event
 from auto_insurance.risk import repository
 from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.exposure import credibility
+from auto_insurance.risk.features import driver_features
 from auto_insurance.risk.model import ModelInfo
 from auto_insurance.risk.predictor import Predictor
 from auto_insurance.risk.registry import ModelRegistry
-from auto_insurance.risk.schemas import RiskScore, ScoreBasis, TripScore
+from auto_insurance.risk.schemas import Judgement, RiskScore, ScoreBasis, TripScore
 from auto_insurance.risk.scoring import Driving, score_all, score_trip
 from auto_insurance.risk.shadow import shadow
 from auto_insurance.trips.schemas import TripFacts, TripSums, TripTotals
@@ -134,6 +136,27 @@ class RiskService:
     async def latest_many(self, uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str, RiskScore]:
         """Return the newest scores of those drivers that have one; one statement."""
         return await repository.latest_scores(uow, driver_ids)
+
+    async def get(self, uow: UnitOfWork, score_id: UUID) -> RiskScore | None:
+        """Return a stored score, None if there is none."""
+        return await repository.get_score(uow, score_id)
+
+    async def judge(
+        self, uow: UnitOfWork, model_version: str, features: Mapping[str, float | None], miles: float
+    ) -> Judgement:
+        """Return what a model, of today or of before, says of features over ``miles``. Nothing is stored.
+
+        Raises ``InvalidArtefact`` if the model can't be loaded any more, ``InvalidFeatures`` for values that can't be.
+        """
+        loaded = await self._models.version(uow, model_version)
+        prediction = loaded.model.predict([features])[0] if miles > 0 else loaded.model.average()
+        confidence = round(credibility(miles, loaded.half_credibility_miles), 4)
+        return Judgement(relativity=prediction.relativity, confidence=confidence)
+
+    @staticmethod
+    def features_of(totals: TripTotals) -> dict[str, float | None]:
+        """Return the features of a driver's trips, as every score is made of them."""
+        return driver_features(totals)
 
     async def latest_or_first(self, uow: UnitOfWork, driver_id: str) -> RiskScore:
         """Return the driver's newest score; the first time somebody asks, make one."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from auto_insurance.infra.db import partitions
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
-from auto_insurance.telematics import decode, repository
+from auto_insurance.telematics import decode, history, repository
 from auto_insurance.telematics.archive_reads import ArchiveReader
 from auto_insurance.telematics.archived import ArchiveWatch
 from auto_insurance.telematics.columns import Columns
@@ -66,6 +66,21 @@ class TelematicsService:
     async def load_columns(self, uow: UnitOfWork, device_id: str, from_us: int, to_us: int) -> Columns:
         """Return a device's events in [from_us, to_us], sorted by (t_us, event_id)."""
         return await repository.load_columns(uow, device_id, from_us, to_us)
+
+    async def known_at(
+        self,
+        uow: UnitOfWork,
+        device_id: str,
+        drivers: Collection[str],
+        start: datetime,
+        end: datetime,
+        known: datetime,
+    ) -> Columns:
+        """Return a device's events of [start, end) that had arrived by ``known``, archived months included.
+
+        ``drivers`` are those that had the device then. Raises ``ArchiveDamaged``.
+        """
+        return await history.known_at(uow, self._archive, device_id, drivers, start, end, known)
 
     async def session_bounds(self, uow: UnitOfWork, device_id: str, t_us: int, gap_us: int) -> tuple[int, int]:
         """Return (from_us, to_us) around ``t_us``, out to the next gap of at least ``gap_us`` on either side."""

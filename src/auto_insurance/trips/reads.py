@@ -20,8 +20,13 @@ _FACTS = TripFacts.__struct_fields__
 _EVENT = TripEvent.__struct_fields__
 
 
-async def totals(uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime) -> dict[str, TripTotals]:
-    """Return the sums over completed trips that started in [since, until), by driver; none, no entry."""
+async def totals(
+    uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime, ended_by: datetime | None = None
+) -> dict[str, TripTotals]:
+    """Return the sums over completed trips that started in [since, until), by driver; none, no entry.
+
+    With ``ended_by`` only those that were over by then.
+    """
     query = (
         select(
             trips.c.driver_id,
@@ -39,6 +44,8 @@ async def totals(uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, un
         )
         .group_by(trips.c.driver_id)
     )
+    if ended_by is not None:
+        query = query.where(trips.c.end_time <= ended_by)
     rows = (await uow.conn.execute(query)).mappings()
     return {row["driver_id"]: TripTotals(**row) for row in rows}
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.trips import reads, repository_book
+from auto_insurance.trips.refold import Refolder, totals_of
 from auto_insurance.trips.schemas import BookTotals, TripEvent, TripFacts, TripFilter, TripTotals
+
+__all__ = ["Refolder", "TripService", "totals_of"]
 
 
 class TripService:
@@ -20,6 +23,19 @@ class TripService:
         """Return the sums over completed trips that started in [since, until), for every driver asked for."""
         found = await reads.totals(uow, driver_ids, since, until)
         return {driver_id: found.get(driver_id) or TripTotals(driver_id=driver_id) for driver_id in driver_ids}
+
+    async def totals_ended_by(
+        self, uow: UnitOfWork, driver_id: str, since: datetime, until: datetime, ended_by: datetime
+    ) -> TripTotals:
+        """Return the sums over a driver's completed trips, as known now, that started in [since, until) and were over
+        by ``ended_by``: what a score of before would rest on today.
+        """
+        found = await reads.totals(uow, [driver_id], since, until, ended_by)
+        return found.get(driver_id) or TripTotals(driver_id=driver_id)
+
+    def refolder(self, zones: Mapping[str, str]) -> Refolder:
+        """Return what cuts stored events into trips again, apart from the stored trips."""
+        return Refolder(zones)
 
     async def totals_of_book(
         self, uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime

@@ -189,6 +189,7 @@ BY_NAME: Mapping[str, Any] = {
     "run_id": uuid("run"),
     "scopes": ["ingest"],
     "scored": 1,
+    "score_id": uuid("score"),
     "score": TripScore(
         trip_id=uuid("trip"), driver_id=DRIVER, trip_score=1.0, risk_level="low", relativity=1.0, contributions=[],
         model_version="m", revision=2, scored_at=NOW,
