@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auto_insurance.kernel.errors import AppError, ErrorKind
+from auto_insurance.kernel.errors import AppError, ErrorKind, FieldError
 
 
 class InvalidPlan(AppError):
@@ -17,3 +17,73 @@ class InvalidWorksheet(AppError):
 
     kind = ErrorKind.CONFLICT
     code = "invalid_worksheet"
+
+
+class InvalidRatingInputs(AppError):
+    """Facts that the plan cannot rate; ``errors`` name the fields."""
+
+    kind = ErrorKind.INVALID
+    code = "invalid_rating_inputs"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}.", errors=[FieldError(field, "not_rated", reason)])
+
+
+class UnusablePlan(AppError):
+    """A rating plan of the operator that breaks a rule; the detail names every place."""
+
+    kind = ErrorKind.INVALID
+    code = "unusable_rating_plan"
+
+
+class PlanNotFound(AppError):
+    """No such rating plan."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "rating_plan_not_found"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"There is no rating plan {version}.")
+
+
+class PlanVersionTaken(AppError):
+    """A rating plan is never overwritten."""
+
+    kind = ErrorKind.CONFLICT
+    code = "rating_plan_version_taken"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"There is another rating plan {version} already; a changed plan needs a version of its own.")
+
+
+class InvalidActivation(AppError):
+    """A plan cannot be put in force like that; ``errors`` name the field."""
+
+    kind = ErrorKind.INVALID
+    code = "invalid_plan_activation"
+
+    def __init__(self, field: str, reason: str) -> None:
+        super().__init__(f"{field}: {reason}.", errors=[FieldError(field, "not_possible", reason)])
+
+
+class DislocationMissing(AppError):
+    """Nobody has looked at who would move by how much."""
+
+    kind = ErrorKind.CONFLICT
+    code = "dislocation_report_missing"
+
+    def __init__(self, old: str, new: str, because: str) -> None:
+        super().__init__(
+            f"A fresh dislocation report from {old} to {new} is needed: {because}. "
+            f"Run: auto-insurance plan dislocation {old} {new}"
+        )
+
+
+class DislocationNotFound(AppError):
+    """No such dislocation report."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "dislocation_report_not_found"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(f"There is no such dislocation report on the rating plan {version}.")

@@ -6,7 +6,10 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import cache
+from hashlib import sha256
 from importlib import resources
+from importlib.resources.abc import Traversable
 from itertools import pairwise
 
 import msgspec
@@ -20,7 +23,7 @@ OTHER_STATES = "other"
 Point = tuple[Decimal, Decimal]
 
 
-class PlanPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PlanPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Table ``[plan]``."""
 
     version: str
@@ -29,28 +32,28 @@ class PlanPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     basis: str
 
 
-class RoundingPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RoundingPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Table ``[rounding]``: the annual premium is rounded half up to cents, once, after the minimum."""
 
     factor_places: int
     minimum_annual_premium: Decimal
 
 
-class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Band(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Values under ``below`` (and not under the band before) have this factor; the last band is open."""
 
     factor: Decimal
     below: int | None = None
 
 
-class BandTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class BandTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Factors by bands of a whole number."""
 
     unknown: Decimal
     bands: list[Band]
 
 
-class UseTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class UseTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Factors by the use of the vehicle."""
 
     unknown: Decimal
@@ -59,14 +62,14 @@ class UseTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     business: Decimal
 
 
-class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Curve(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Factors linear between points (value, factor), flat outside them."""
 
     unknown: Decimal
     points: list[Point]
 
 
-class TelematicsPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class TelematicsPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Table ``[telematics]``."""
 
     participation: Decimal
@@ -76,7 +79,7 @@ class TelematicsPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     curve: list[Point]
 
 
-class RatingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RatingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A whole plan."""
 
     plan: PlanPart
@@ -95,15 +98,41 @@ class RatingPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """The plan's version, stored with every premium."""
         return self.plan.version
 
+    @property
+    def product_codes(self) -> tuple[str, ...]:
+        """The products that the plan rates."""
+        return ("phyd",)
+
 
 def load_plan(name: str = DEFAULT_PLAN) -> RatingPlan:
     """Read a shipped plan. Raises ``InvalidPlan`` naming file and place."""
+    return parse_plan(shipped_document(name), f"{name}.toml")
+
+
+@cache
+def shipped_plans() -> tuple[str, ...]:
+    """Return the versions of the plans that come with the program, sorted."""
+    files = (entry.name for entry in _data().iterdir())
+    return tuple(sorted(name.removesuffix(".toml") for name in files if name.endswith(".toml")))
+
+
+def shipped_document(name: str) -> str:
+    """Return a shipped plan as it is written. Raises ``InvalidPlan`` if there is none of that name."""
     file = f"{name}.toml"
     try:
-        text = resources.files("auto_insurance.pricing").joinpath("data", file).read_text(encoding="utf-8")
+        return _data().joinpath(file).read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidPlan(f"{file}: cannot be read: {error}") from error
-    return parse_plan(text, file)
+
+
+def fingerprint(plan: RatingPlan) -> str:
+    """Return a hash of what a plan says, whatever its comments, order of tables and release of the program."""
+    content = msgspec.json.encode(msgspec.to_builtins(plan), order="deterministic")
+    return sha256(content).hexdigest()
+
+
+def _data() -> Traversable:
+    return resources.files("auto_insurance.pricing").joinpath("data")
 
 
 def parse_plan(text: str, file: str) -> RatingPlan:
