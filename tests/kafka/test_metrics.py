@@ -87,12 +87,11 @@ async def _moved(url: str, **settings: object) -> tuple[dict[Series, float], set
         try:
             await eventually(done, 30)
             await asyncio.sleep(1.5)  # one more look at the log's ends
-            lags = {key: value for key, value in _seen().items() if key[0].startswith("kafka_consumer_lag")}
+            after = _seen()  # while it runs: who stops takes the lag of its partitions along
         finally:
             stop.set()
             await asyncio.wait_for(asyncio.gather(relay, working), 30)
-        assert set(lags.values()) == {0.0}
-        after = _seen()
+        assert {value for key, value in after.items() if key[0].startswith("kafka_consumer_lag")} == {0.0}
         return {key: value - before.get(key, 0.0) for key, value in after.items()}, set(before)
 
 
