@@ -18,6 +18,7 @@ from auto_insurance.identity.service import AuthService
 from auto_insurance.infra.bus.handled import prune_handled
 from auto_insurance.infra.bus.outbox_relay import OutboxRelay
 from auto_insurance.infra.config import Settings
+from auto_insurance.infra.db import idempotency
 from auto_insurance.infra.db.locks import leading
 from auto_insurance.infra.db.partitions_admin import PartitionsBusy
 from auto_insurance.kernel import clock
@@ -65,11 +66,12 @@ async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def prune(container: Container) -> None:
-    """Forget which domain events were handled long ago, ended sessions and old contacts of devices."""
+    """Forget domain events handled long ago, ended sessions, answers to repeated requests and contacts of devices."""
     async with leading(container.database, "prune") as uow:
         if uow is not None:
             await prune_handled(uow, clock.now() - HANDLED_KEPT)
             await container.get(AuthService).purge_expired(uow)
+            await idempotency.forget_answers(uow, clock.now() - idempotency.KEPT)
     await container.get(ContactBook).forget_old()
 
 
