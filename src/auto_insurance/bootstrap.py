@@ -47,8 +47,10 @@ from auto_insurance.kernel.errors import Unavailable
 from auto_insurance.portal.service import PortalService
 from auto_insurance.pricing import handlers as pricing_handlers
 from auto_insurance.pricing.service import PricingService
+from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.book import BookScoring
+from auto_insurance.risk.due import DueOptions, DueScores
 from auto_insurance.risk.microbatch import BatchOptions
 from auto_insurance.risk.predictor import Predictor, PredictorOptions
 from auto_insurance.risk.registry import ModelRegistry
@@ -262,6 +264,7 @@ def _compose(container: Container) -> None:
         models,
         risk,
         RiskReports(risk, drivers),
+        DueScores(risk, DueOptions(timedelta(seconds=settings.ml.debounce_s))),
         BookScoring(database, trips, drivers, risk),
         pricing,
         Archiver(database, archive_options(settings)),
@@ -344,6 +347,8 @@ def series_plan(settings: Settings, routes: Sequence[tuple[str, str, int]] = ())
     groups = {
         settings.kafka.consumer_group: (topics.TELEMATICS_EVENTS,),
         risk_handlers.GROUP: (topics.TRIPS,),
+        risk_claims_handlers.POLICIES_GROUP: (topics.POLICIES,),
+        risk_claims_handlers.CLAIMS_GROUP: (topics.CLAIMS,),
         pricing_handlers.GROUP: (topics.RISK_SCORES,),
     }
     return metrics.SeriesPlan(routes=routes, tables=tuple(metadata().tables), groups=groups)
@@ -380,7 +385,9 @@ def telemetry_handler(container: Container) -> Handler:
 def domain_handlers(container: Container) -> Sequence[Handler]:
     """Return the consumers of the domain events."""
     subscriptions = (
-        risk_handlers.subscription(container.get(RiskService)),
+        risk_handlers.subscription(container.get(RiskService), container.get(DueScores)),
+        risk_claims_handlers.policies_subscription(),
+        risk_claims_handlers.claims_subscription(),
         pricing_handlers.subscription(container.get(PricingService)),
     )
     return [EventHandler(subscription) for subscription in subscriptions]

@@ -135,3 +135,61 @@ shadow_scores = Table(
     Column("challenger_frequency", Float(53), nullable=False),
 )
 """What a challenger makes of live drivers beside the champion: the newest of each; nobody is priced by it."""
+
+policy_exposure = Table(
+    "risk_policy_exposure",
+    metadata,
+    Column("policy_id", Text, primary_key=True),
+    Column("term", Integer, primary_key=True),
+    Column("driver_id", Text, nullable=False),
+    Column("revision", Integer, nullable=False),
+    Column("term_start", DateTime(timezone=True), nullable=False),
+    Column("term_end", DateTime(timezone=True), nullable=False),
+    Column("in_force", JSONB, nullable=False),
+    Index("ix_risk_policy_exposure_term_end", "term_end"),
+)
+"""When drivers were insured, as the topic ``policies`` tells it: the newest revision of each term. ``in_force`` is a
+list of [from, to), ISO 8601."""
+
+known_claims = Table(
+    "risk_claims",
+    metadata,
+    Column("claim_id", Text, primary_key=True),
+    Column("driver_id", Text, nullable=False),
+    Column("policy_id", Text),
+    Column("revision", Integer, nullable=False),
+    Column("coverage", Text, nullable=False),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("reported_at", DateTime(timezone=True), nullable=False),
+    Column("counts", Boolean, nullable=False),
+    Index("ix_risk_claims_occurred_at", "occurred_at"),
+)
+"""Claims as the topic ``claims`` tells them: the newest revision of each. ``counts``: it is one to learn from."""
+
+due_scores = Table(
+    "risk_due_scores",
+    metadata,
+    Column("driver_id", Text, primary_key=True),
+    Column("due_at", DateTime(timezone=True), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Index("ix_risk_due_scores_due_at", "due_at"),
+)
+"""Drivers whose trips changed and who are not scored since. ``attempts``: how often scoring them failed."""
+
+drift_nights = Table(
+    "risk_drift_nights",
+    metadata,
+    Column("run_id", Uuid, primary_key=True),
+    Column("measured_at", DateTime(timezone=True), nullable=False),
+    Column("model_version", Text, nullable=False),
+    Column("drivers", Integer, nullable=False),
+    Column("score_drift", Float(53)),
+    Column("feature_drift", JSONB, nullable=False),
+    Column("insured_years", Float(53), nullable=False),
+    Column("actual_claims", Integer, nullable=False),
+    Column("expected_claims", Float(53), nullable=False),
+    Index("ix_risk_drift_nights_measured_at", "measured_at"),
+)
+"""How far the book was from what the model learned from, after each run over the book. ``feature_drift``: index by
+feature, null where nothing is known."""

@@ -61,15 +61,14 @@ async def test_a_withdrawn_trip_counts_no_longer(world: World, frozen: FrozenClo
     assert latest.trip_count == 0
 
 
-async def test_several_trips_of_a_driver_in_one_batch(world: World) -> None:
+async def test_several_trips_of_a_driver_in_one_batch_lead_to_one_score(world: World) -> None:
     async with world.db.begin() as uow:
         trips = [await add_trip(uow, "DRV001", TODAY, distance_miles=float(n)) for n in (5, 10, 15)]
     batch = [trip_event(TRIP_COMPLETED, trip_id, "DRV001") for trip_id in trips]
     assert await deliver(world.db, subscription(world.risk), batch) == [Ok(None)] * 3
     async with world.db.read() as uow:
-        assert len(await world.risk.history(uow, "DRV001", days=1)) == 3
-        latest = await world.risk.latest(uow, "DRV001")
-    assert latest is not None
+        (latest,) = await world.risk.history(uow, "DRV001", days=1)
+        assert [await world.risk.trip_score(uow, trip_id) is not None for trip_id in trips] == [True] * 3
     assert latest.exposure_miles == 30.0
 
 

@@ -20,6 +20,8 @@ from auto_insurance.kernel.outcome import Dead, Drop, Ok, Outcome
 log = structlog.get_logger(__name__)
 
 EventFunction = Callable[[UnitOfWork, Envelope], Awaitable[None]]
+BatchFunction = Callable[[UnitOfWork, Sequence[Envelope]], Awaitable[None]]
+TickFunction = Callable[[UnitOfWork], Awaitable[None]]
 MALFORMED = "malformed_event"
 
 
@@ -28,12 +30,16 @@ class Subscription:
     """A group that wants some types of events of a topic.
 
     Each function is called with the transaction that moves the group's offset. It raises to have the event tried
-    again by itself and, if it keeps failing, put with the dead letters; it must not commit.
+    again by itself and, if it keeps failing, put with the dead letters; it must not commit. ``after`` is called once
+    behind them, in the same transaction, with the events of the batch that were new: for what several events of a batch
+    lead to only once. ``tick`` is called about once a second in a transaction of its own.
     """
 
     group: str
     topic: str
     handlers: Mapping[str, EventFunction]
+    after: BatchFunction | None = None
+    tick: TickFunction | None = None
 
 
 class EventHandler:
@@ -56,6 +62,7 @@ class EventHandler:
         wanted = [e.id for e in decoded if isinstance(e, Envelope) and e.type in self._subscription.handlers]
         fresh = await note_handled(uow, self.group, wanted)
         outcomes: list[Outcome[None]] = []
+        new: list[Envelope] = []
         for event in decoded:
             if isinstance(event, Dead):
                 outcomes.append(event)
@@ -66,7 +73,10 @@ class EventHandler:
             else:
                 fresh.discard(event.id)
                 await self._subscription.handlers[event.type](uow, event)
+                new.append(event)
                 outcomes.append(Ok(None))
+        if new and self._subscription.after is not None:
+            await self._subscription.after(uow, new)
         return outcomes
 
     def committed(self) -> None:
@@ -76,7 +86,9 @@ class EventHandler:
         """Keeps nothing in memory."""
 
     async def tick(self, uow: UnitOfWork, caught_up: Mapping[TopicPartition, datetime]) -> None:
-        """Time alone changes nothing here."""
+        """Do what the subscription does as time passes."""
+        if self._subscription.tick is not None:
+            await self._subscription.tick(uow)
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Keeps nothing in memory."""

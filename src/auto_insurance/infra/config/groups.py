@@ -223,6 +223,18 @@ class MlSettings(Group):
     )
     window_days: int = setting("RISK_WINDOW_DAYS", 365, "Days of driving that a risk score rests on.", ge=30, le=3660)
     nightly_hour: int = setting("RISK_NIGHTLY_HOUR", 3, "Hour of the day (UTC) when everybody is scored.", ge=0, le=23)
+    debounce_s: float = setting(
+        "RISK_DEBOUNCE_S",
+        2.0,
+        "Seconds that a driver's score waits for more trips of the moment; 0 scores with each batch of trips.",
+        ge=0,
+        le=300,
+    )
+    allow_simulated: bool = setting(
+        "ALLOW_SIMULATED_MODELS",
+        False,
+        "In production, let scores price that rest on simulated or assumed claims. Elsewhere they may.",
+    )
 
 
 class MetricsSettings(Group):

@@ -26,7 +26,7 @@ RECORD_STATUSES = ("ok", "duplicate", "dead")
 """The outcomes of a step that end a record (``kernel.outcome``); one that is read again counts as an error."""
 INGEST_SOURCES = ("http", "import", "log")
 INGEST_STATUSES = ("accepted", "rejected")
-MODEL_TYPES = ("scorecard", "glm", "gbm", "gam")
+MODEL_TYPES = ("scorecard", "tables")
 DEAD_LETTER_REASONS = (
     "malformed",
     "invalid",
