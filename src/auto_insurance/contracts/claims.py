@@ -6,6 +6,8 @@ from datetime import datetime
 
 import msgspec
 
+CLAIM_DRAFTED = "claim.drafted"
+"""A device crashed: somebody should complete the draft or withdraw it."""
 CLAIM_REPORTED = "claim.reported"
 CLAIM_CHANGED = "claim.changed"
 
@@ -21,9 +23,10 @@ class ClaimState(msgspec.Struct, frozen=True, kw_only=True):
     revision: int
     status: str
     coverage: str
-    """What is claimed under: liability, collision, comprehensive."""
+    """What is claimed under: liability, collision, comprehensive; empty while a draft does not say."""
     occurred_at: datetime
     reported_at: datetime
+    """Of a draft, when it was opened."""
     fault_share: str | None
     """The driver's share of the fault, 0 to 1; None before it is decided."""
     currency: str

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from auto_insurance.kernel.errors import AppError, ErrorKind
+from auto_insurance.trips.errors import TripNotFound
 
-
-class TripNotFound(AppError):
-    """No such trip, or it is somebody else's."""
-
-    kind = ErrorKind.NOT_FOUND
-    code = "trip_not_found"
+__all__ = ["BadPeriod", "TripNotFound"]
 
 
 class BadPeriod(AppError):

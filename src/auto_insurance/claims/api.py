@@ -1,0 +1,165 @@
+"""Routes of claims."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Query, Response, status
+from pydantic import AwareDatetime
+
+from auto_insurance.claims.lifecycle import Status
+from auto_insurance.claims.schemas import (
+    AmountIn,
+    ClaimDetail,
+    ClaimIn,
+    ClaimOut,
+    ClaimPatch,
+    ClaimSort,
+    EvidenceCheck,
+    TransitionIn,
+)
+from auto_insurance.claims.service import ClaimFilter, ClaimIntake, ClaimService, actor_of
+from auto_insurance.claims.views import claim_out, detail_out
+from auto_insurance.identity.deps import AdminUser, CurrentUser, VisibleDriver
+from auto_insurance.identity.errors import DriverNotFound
+from auto_insurance.identity.schemas import Principal
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.infra.http.deps import ReadTx, Tx, service
+from auto_insurance.infra.http.errors import problems
+from auto_insurance.infra.http.idempotency import Once, OnceIfAsked
+from auto_insurance.infra.http.pagination import Page, PageParams
+
+router = APIRouter(prefix="/claims", tags=["claims"])
+Claims = Annotated[ClaimService, service(ClaimService)]
+Intake = Annotated[ClaimIntake, service(ClaimIntake)]
+ClaimId = Annotated[str, Path(pattern=r"^CLM-[0-9]{6,12}$", description="A claim's number.", examples=["CLM-000001"])]
+MAX_VERSION = 1000
+
+
+class ClaimQuery:
+    """The filters that the list takes."""
+
+    def __init__(
+        self,
+        status: Annotated[Status | None, Query(description="Only claims that stand so.")] = None,
+        since: Annotated[AwareDatetime | None, Query(alias="from", description="Losses at or after this.")] = None,
+        until: Annotated[AwareDatetime | None, Query(alias="to", description="Losses before this.")] = None,
+        sort: Annotated[ClaimSort, Query(description="The order; a minus means the latest first.")] = (
+            ClaimSort.OCCURRED_DESC
+        ),
+    ) -> None:
+        self.status, self.since, self.until, self.sort = status, since, until, sort
+
+    def of(self, driver_id: str | None) -> ClaimFilter:
+        """Return the filter for one driver, or for all."""
+        wanted = None if self.status is None else self.status.value
+        return ClaimFilter(driver_id, wanted, self.since, self.until, self.sort)
+
+
+def driver_of(caller: Principal, driver_id: str | None) -> str:
+    """Return whose claim somebody reports: staff name a driver, a driver means itself. Raises ``DriverNotFound``."""
+    wanted = driver_id or caller.driver_id
+    if wanted is None or not (caller.is_admin or wanted == caller.driver_id):
+        raise DriverNotFound
+    return wanted
+
+
+async def _shown(claims: ClaimService, uow: UnitOfWork, claim_id: str, caller: Principal) -> ClaimDetail:
+    return detail_out(await claims.dossier(uow, claim_id, caller), actor_of(caller))
+
+
+@router.post(
+    "",
+    status_code=status.HTTP_201_CREATED,
+    response_model=ClaimDetail,
+    responses=problems(401, 404, 409, 422, 503),
+    summary="Report a loss",
+)
+async def report(
+    body: ClaimIn, caller: CurrentUser, claims: Claims, intake: Intake, once: OnceIfAsked, uow: Tx
+) -> Response:
+    """Take a first notice of loss, check the cover at its time and freeze the telemetry around it.
+
+    If the device reported a crash at that time, its draft is completed.
+    """
+
+    async def work() -> ClaimDetail:
+        claim = await intake.report(uow, driver_of(caller, body.driver_id), body, caller)
+        return await _shown(claims, uow, claim.claim_id, caller)
+
+    return await once.run(caller.user_id, work, status=status.HTTP_201_CREATED)
+
+
+@router.get("", responses=problems(401, 404, 422), summary="Claims")
+async def list_claims(
+    driver_id: VisibleDriver,
+    page: PageParams,
+    claims: Claims,
+    uow: ReadTx,
+    filters: Annotated[ClaimQuery, Depends()],
+) -> Page[ClaimOut]:
+    """List claims. A driver sees its own."""
+    found, total = await claims.listed(uow, filters.of(driver_id), limit=page.limit, offset=page.offset)
+    return Page[ClaimOut].of([claim_out(claim) for claim in found], total, page)
+
+
+@router.get("/{claim_id}", responses=problems(401, 404, 422), summary="A claim with its evidence")
+async def get_claim(
+    claim_id: ClaimId,
+    caller: CurrentUser,
+    claims: Claims,
+    uow: ReadTx,
+    evidence_version: Annotated[
+        int | None, Query(ge=1, le=MAX_VERSION, description="Which frozen version to show; the newest by default.")
+    ] = None,
+) -> ClaimDetail:
+    """Return moves, money, cover and the telemetry around the loss: path (GeoJSON), speeds, checksum."""
+    dossier = await claims.dossier(uow, claim_id, caller, evidence_version)
+    return detail_out(dossier, actor_of(caller))
+
+
+@router.patch("/{claim_id}", responses=problems(401, 404, 409, 422), summary="Complete a draft")
+async def edit_claim(
+    claim_id: ClaimId, body: ClaimPatch, caller: CurrentUser, claims: Claims, intake: Intake, uow: Tx
+) -> ClaimDetail:
+    """Change the fields that are sent, while the claim is a draft."""
+    await intake.edit(uow, claim_id, body, caller)
+    return await _shown(claims, uow, claim_id, caller)
+
+
+@router.post(
+    "/{claim_id}/transition",
+    responses=problems(401, 403, 404, 409, 422),
+    summary="Move a claim",
+)
+async def move_claim(
+    claim_id: ClaimId, body: TransitionIn, caller: CurrentUser, claims: Claims, uow: Tx
+) -> ClaimDetail:
+    """Move a claim to where it may go from where it stands; `may_move_to` names the ways."""
+    await claims.move(uow, claim_id, body, caller)
+    return await _shown(claims, uow, claim_id, caller)
+
+
+@router.post(
+    "/{claim_id}/amounts",
+    status_code=status.HTTP_201_CREATED,
+    response_model=ClaimDetail,
+    responses=problems(401, 403, 404, 409, 422),
+    summary="Book money of a claim",
+)
+async def book_amount(
+    claim_id: ClaimId, body: AmountIn, admin: AdminUser, claims: Claims, once: Once, uow: Tx
+) -> Response:
+    """Set the reserve, pay, or note a recovery. A payment uses up the reserve; the history only grows."""
+
+    async def work() -> ClaimDetail:
+        await claims.book(uow, claim_id, body, admin)
+        return await _shown(claims, uow, claim_id, admin)
+
+    return await once.run(admin.user_id, work, status=status.HTTP_201_CREATED)
+
+
+@router.get("/{claim_id}/evidence/verify", responses=problems(401, 404, 422, 503), summary="Check a claim's evidence")
+async def verify_evidence(claim_id: ClaimId, caller: CurrentUser, claims: Claims, uow: ReadTx) -> EvidenceCheck:
+    """Compare each frozen version with its checksum, and the newest with the telemetry that is stored now."""
+    return await claims.check_evidence(uow, claim_id, caller)
