@@ -61,3 +61,23 @@ class UnusableModel(AppError):
 
     kind = ErrorKind.INVALID
     code = "unusable_risk_model"
+
+
+class NothingToLearnFrom(AppError):
+    """There is no cover, driving or claim to make a data set of."""
+
+    kind = ErrorKind.INVALID
+    code = "nothing_to_learn_from"
+
+
+class SimulatedModel(AppError):
+    """A model that rests on simulated or assumed claims would be what production prices with."""
+
+    kind = ErrorKind.CONFLICT
+    code = "simulated_risk_model"
+
+    def __init__(self, version: str) -> None:
+        super().__init__(
+            f"{version} rests on simulated or assumed claims. In production such a model may score and run in the "
+            "shadow, but not price; ALLOW_SIMULATED_MODELS=true allows it."
+        )

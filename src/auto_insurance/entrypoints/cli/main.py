@@ -11,6 +11,7 @@ from auto_insurance.entrypoints.cli.admin import config, migrate, version
 from auto_insurance.entrypoints.cli.consumers import describe, forget, list_groups
 from auto_insurance.entrypoints.cli.databases import indexes
 from auto_insurance.entrypoints.cli.databases import pool as db_pool
+from auto_insurance.entrypoints.cli.datasets import dataset
 from auto_insurance.entrypoints.cli.doctor import doctor
 from auto_insurance.entrypoints.cli.drive import replay
 from auto_insurance.entrypoints.cli.partitions import (
@@ -108,7 +109,15 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
         (
             ("score", score, ("DRV001 DRV002", "--all")),
             ("benchmark", benchmark, ("fremtpl2.parquet -o proof", "claims.csv --spec claims.toml -o proof --quick")),
-            ("train", train, ("--reference -o champion", "driver-years.parquet -o champion")),
+            (
+                "dataset",
+                dataset,
+                (
+                    "--from 2025-01-01 --to 2026-01-01 -o driver-months.parquet",
+                    "--from 2024-01-01 --to 2026-01-01 --period term -o terms.parquet",
+                ),
+            ),
+            ("train", train, ("--reference -o champion", "driver-months.parquet -o champion")),
             ("mileage", mileage, ("casdatasets/", "casdatasets/ -o mileage.toml")),
             ("predict", predict, ("proof/best risks.parquet -o scored.parquet",)),
         ),

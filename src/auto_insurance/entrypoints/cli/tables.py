@@ -71,6 +71,9 @@ def train(
         bool, typer.Option("--reference", help="On the simulated reference portfolio instead of a file.")
     ] = False,
     rows: Annotated[int | None, typer.Option(min=1000, help="Driver-years of the reference portfolio.")] = None,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="The claims of the file are simulated: the model will say so.")
+    ] = False,
     spec: SpecFile = None,
     seed: Seed = 1,
     threads: Threads = 2,
@@ -87,7 +90,7 @@ def train(
     from auto_insurance.risk.training import train as training  # noqa: PLC0415
 
     _free(output, "model")
-    plan = replace(training.DRIVING, seed=seed, threads=threads, simulated=reference)
+    plan = replace(training.DRIVING, seed=seed, threads=threads, simulated=reference or simulated)
     try:
         with _stages() as told:
             found = None
@@ -95,7 +98,7 @@ def train(
             if file is None:
                 data = training.reference_data(training.reference_portfolio(curve, rows))
             else:
-                data = _read(file, spec, "driving")
+                data = _own(file, spec)
             bench, champion = training.train(data, plan, told)
             if reference:
                 truth = training.reference_portfolio(curve, rows, test=True)
@@ -182,6 +185,15 @@ def _read(file: Path, spec: Path | None, usual: str) -> TableData:
     from auto_insurance.risk.training.table import read_frame, table_of  # noqa: PLC0415 - slow to load
 
     return table_of(read_frame(file), _spec(spec, usual), file.name)
+
+
+def _own(file: Path, spec: Path | None) -> TableData:
+    """Read driver-periods: as 'risk dataset' writes them, or any file with the columns of the specification."""
+    from auto_insurance.risk.training.own import spec_for  # noqa: PLC0415 - slow to load
+    from auto_insurance.risk.training.table import read_frame, table_of  # noqa: PLC0415
+
+    frame = read_frame(file)
+    return table_of(frame, spec_for(frame) if spec is None else _spec(spec, "driving"), file.name)
 
 
 def _spec(file: Path | None, usual: str) -> TableSpec:
