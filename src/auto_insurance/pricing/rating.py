@@ -1,78 +1,75 @@
 """From facts and a plan to a premium: pure, decimal, every step a line that can be replayed.
 
-``premium = base * factors * participation * telematics relativity``, at least the minimum, rounded half up to cents,
-once.
+``premium = base * factors * participation * telematics relativity``, at least what the limit of all discounts leaves
+and the minimum, rounded half up to cents, once. A rate per mile, fees and taxes are lines of their own after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import date
-from decimal import ROUND_DOWN, ROUND_HALF_UP, ROUND_UP, Decimal, localcontext
-from itertools import pairwise
+from decimal import Decimal, localcontext
 
 import msgspec
 
-from auto_insurance.kernel.money import CENT, to_cents
-from auto_insurance.pricing.errors import InvalidWorksheet
-from auto_insurance.pricing.plan import OTHER_STATES, BandTable, Point, RatingPlan
+from auto_insurance.kernel.money import to_cents
+from auto_insurance.pricing.errors import InvalidRatingInputs
+from auto_insurance.pricing.plan_parts import OTHER_STATES, PACKAGES, PerMileTerms, Product, RatingPlan
+from auto_insurance.pricing.rating_factors import BY_NUMBER, by_area, by_number, by_use, interpolate
+from auto_insurance.pricing.rating_inputs import ONE, USES, RatingInputs, Telematics
+from auto_insurance.pricing.rating_lines import DIGITS, Line, Sheet, base_premium, replay, replay_all, tidy
+from auto_insurance.pricing.rating_telematics import not_used, telematics_relativity
 
-ONE = Decimal(1)
+__all__ = [
+    "MONTHS",
+    "ONE",
+    "USES",
+    "Cover",
+    "Line",
+    "PerMile",
+    "Rating",
+    "RatingInputs",
+    "Telematics",
+    "base_premium",
+    "covers",
+    "interpolate",
+    "rate",
+    "replay",
+    "replay_all",
+    "telematics_relativity",
+]
 MONTHS = Decimal(12)
-USES = ("private", "commute", "business")
-_DIGITS = 60
-"""Enough that no product of a base rate and ten factors is ever rounded on the way."""
+NO_MONEY = Decimal("0.00")
 
 
-class Telematics(msgspec.Struct, frozen=True, kw_only=True):
-    """What the risk model says, and what the running term pays."""
+class Cover(msgspec.Struct, frozen=True, kw_only=True):
+    """What is covered, up to which limit or above which deductible, as the plan words it."""
 
-    relativity: Decimal = ONE
-    """Expected claim frequency over the portfolio's, before credibility."""
-    credibility: Decimal = Decimal(0)
-    """How much of it counts, 0-1."""
-    running_relativity: Decimal = ONE
-    """Telematics relativity of the charged term; the new one may differ from it by the plan's limit."""
-
-
-class RatingInputs(msgspec.Struct, frozen=True, kw_only=True):
-    """Facts that the plan rates. None is unknown."""
-
-    rating_date: date
-    state: str
-    coverage: str
-    driver_age: int | None
-    licence_years: int | None
-    vehicle_age: int | None
-    vehicle_use: str | None
-    annual_mileage: int | None
-    prior_claims: int
-    participating: bool = True
-    telematics: Telematics = Telematics()
-
-
-class Line(msgspec.Struct, frozen=True, kw_only=True):
-    """A step of the worksheet.
-
-    ``operation``: ``start`` sets the amount to ``factor``, ``multiply`` by it, ``at_least`` lifts to it, ``round`` to
-    cents half up, ``divide`` by it and round to cents. ``source`` is the row of the plan, ``detail`` the way to the
-    factor.
-    """
-
-    step: int
     code: str
-    label: str
-    input: str
-    operation: str
-    factor: Decimal | None
-    amount_before: Decimal
-    amount_after: Decimal
-    source: str
-    detail: dict[str, str] = {}
+    kind: str
+    """``limit`` or ``deductible``; ``included`` where the plan prices packages as a whole."""
+    option: str
+
+
+class PerMile(msgspec.Struct, frozen=True, kw_only=True):
+    """What is charged beside the miles, and for each of them. Of a day at most ``daily_cap_miles`` are charged."""
+
+    rate_per_mile: Decimal
+    """Four decimals."""
+    daily_cap_miles: int
+    base_per_month: Decimal
+    base_per_year: Decimal
+    """The same as the annual premium: what is due whether a mile is driven or not."""
+    expected_miles: int
+    """Of a year: as driven, else as declared, else the plan's reference."""
+    expected_annual: Decimal
+    """Base and expected miles of a year."""
 
 
 class Rating(msgspec.Struct, frozen=True, kw_only=True):
-    """A premium and its worksheet. Twelve months may differ from the year by some cents of rounding."""
+    """A premium and its worksheet. Twelve months may differ from the year by some cents of rounding.
+
+    With a rate per mile the annual premium is the part that is due without a mile; see :class:`PerMile`. ``fees`` are
+    due once a term and ``taxes`` are those of a year at ``tax_rate``: neither is part of the premium.
+    """
 
     annual_premium: Decimal
     monthly_premium: Decimal
@@ -80,37 +77,34 @@ class Rating(msgspec.Struct, frozen=True, kw_only=True):
     plan_version: str
     telematics_relativity: Decimal
     worksheet: tuple[Line, ...]
+    product: str = "phyd"
+    covers: tuple[Cover, ...] = ()
+    fees: Decimal = NO_MONEY
+    taxes: Decimal = NO_MONEY
+    tax_rate: Decimal = Decimal(0)
+    per_mile: PerMile | None = None
+
+    @property
+    def expected_annual(self) -> Decimal:
+        """What a year of premium comes to: with the expected miles where they are charged one by one."""
+        return self.annual_premium if self.per_mile is None else self.per_mile.expected_annual
 
 
 def rate(plan: RatingPlan, inputs: RatingInputs) -> Rating:
-    """Rate a driver. The same plan and inputs give the same worksheet, always."""
+    """Rate a driver. The same plan and inputs give the same worksheet, always.
+
+    Raises ``InvalidRatingInputs`` for a product, package or choice of cover that the plan or the state does not have.
+    """
+    product = product_of(plan, inputs)
     with localcontext() as context:
-        context.prec = _DIGITS
-        sheet = _Sheet(plan)
-        state = inputs.state if inputs.state in plan.base else OTHER_STATES
-        base = plan.base[state][inputs.coverage]
-        sheet.add(
-            "base",
-            "Base premium",
-            f"{inputs.state}, {inputs.coverage}",
-            "start",
-            base,
-            f"base.{state}.{inputs.coverage}",
-        )
-        sheet.band("driver_age", "Driver's age", plan.driver_age, inputs.driver_age)
-        sheet.band("licence_years", "Years since the licence", plan.licence_years, inputs.licence_years)
-        sheet.band("vehicle_age", "Vehicle's age in years", plan.vehicle_age, inputs.vehicle_age)
-        use = inputs.vehicle_use if inputs.vehicle_use in USES else "unknown"
-        sheet.add(
-            "vehicle_use", "Use of the vehicle", use, "multiply", getattr(plan.vehicle_use, use), f"vehicle_use.{use}"
-        )
-        sheet.mileage(inputs.annual_mileage)
-        sheet.band("prior_claims", "Claims before enrolment", plan.prior_claims, inputs.prior_claims)
-        relativity = _telematics_lines(sheet, plan, inputs)
-        minimum = plan.rounding.minimum_annual_premium
-        sheet.add("minimum", "Minimum premium", "", "at_least", minimum, "rounding.minimum_annual_premium")
-        annual = sheet.add("annual", "Annual premium, rounded to cents", "", "round", None, "rounding")
-        monthly = sheet.add("monthly", "Monthly premium, rounded to cents", "", "divide", MONTHS, "rounding")
+        context.prec = DIGITS
+        sheet = Sheet()
+        base = _base_lines(sheet, plan, inputs)
+        rated = _factor_lines(sheet, plan, product, inputs)
+        relativity = _telematics_lines(sheet, plan, product, inputs)
+        _limit_lines(sheet, plan, base, rated)
+        annual, monthly, per_mile = _premium_lines(sheet, inputs, product)
+        fees, taxes, tax_rate = _fee_and_tax_lines(sheet, plan, inputs.state, annual)
         return Rating(
             annual_premium=annual,
             monthly_premium=monthly,
@@ -118,148 +112,193 @@ def rate(plan: RatingPlan, inputs: RatingInputs) -> Rating:
             plan_version=plan.version,
             telematics_relativity=relativity,
             worksheet=tuple(sheet.lines),
+            product=inputs.product,
+            covers=covers(plan, inputs.coverage, inputs.choices),
+            fees=fees,
+            taxes=taxes,
+            tax_rate=tax_rate,
+            per_mile=per_mile,
         )
 
 
-def replay(worksheet: Sequence[Line]) -> tuple[Decimal, Decimal]:
-    """Return the annual and monthly premium that the lines lead to.
+def product_of(plan: RatingPlan, inputs: RatingInputs) -> Product:
+    """Return the product. Raises ``InvalidRatingInputs`` if the plan does not rate it or the state forbids it."""
+    product = plan.offered.get(inputs.product)
+    if product is None:
+        raise InvalidRatingInputs("product", f"{plan.version} rates {', '.join(plan.offered)}, not {inputs.product}")
+    allowed = plan.rules(inputs.state).products
+    if allowed and inputs.product not in allowed:
+        raise InvalidRatingInputs("product", f"{inputs.state} allows {', '.join(allowed)}, not {inputs.product}")
+    return product
 
-    Raises ``InvalidWorksheet`` if a line does not start where the one before ended or ends elsewhere than it says.
+
+def covers(plan: RatingPlan, package: str, choices: dict[str, str]) -> tuple[Cover, ...]:
+    """Return what a package covers, with the choices in place of what it holds by itself.
+
+    Raises ``InvalidRatingInputs`` for an unknown package, a cover that is not in it, or an option that is not there.
     """
-    amount, annual = Decimal(0), None
-    with localcontext() as context:
-        context.prec = _DIGITS
-        for line in worksheet:
-            if line.amount_before != amount:
-                raise InvalidWorksheet(f"step {line.step} ({line.code}) does not start at the amount before it")
-            amount = _apply(line.operation, line.factor, amount)
-            if line.amount_after != amount:
-                raise InvalidWorksheet(f"step {line.step} ({line.code}) does not lead to its amount")
-            if line.operation == "round":
-                annual = amount
-    if annual is None:
-        raise InvalidWorksheet("the worksheet has no annual premium")
-    return annual, amount
-
-
-def telematics_relativity(plan: RatingPlan, telematics: Telematics) -> tuple[Decimal, dict[str, str]]:
-    """Return the relativity that multiplies the price, and the way to it.
-
-    Credibility-weighted, through the plan's curve, limited against the running term, then within floor and ceiling.
-    """
-    part = plan.telematics
-    places = Decimal(1).scaleb(-plan.rounding.factor_places)
-    weighted = ONE + telematics.credibility * (telematics.relativity - ONE)
-    curve = interpolate(part.curve, weighted).quantize(places, ROUND_HALF_UP)
-    running = telematics.running_relativity
-    lowest = (running * (ONE - part.max_change_per_term)).quantize(places, ROUND_UP)
-    highest = (running * (ONE + part.max_change_per_term)).quantize(places, ROUND_DOWN)
-    limited = min(max(curve, lowest), highest)
-    capped = min(max(limited, part.floor), part.ceiling)
-    return capped, {
-        "frequency_relativity": str(telematics.relativity),
-        "credibility": str(telematics.credibility),
-        "weighted": str(weighted.quantize(Decimal("0.000001"), ROUND_HALF_UP)),
-        "curve": str(curve),
-        "running_relativity": str(running.quantize(places, ROUND_HALF_UP)),
-        "after_change_limit": str(limited),
-        "after_floor_and_ceiling": str(capped),
-    }
-
-
-def interpolate(points: Sequence[Point], value: Decimal) -> Decimal:
-    """Return the factor at ``value``: linear between the points, flat outside them."""
-    if value <= points[0][0]:
-        return points[0][1]
-    for (x0, y0), (x1, y1) in pairwise(points):
-        if value <= x1:
-            return y0 + (y1 - y0) * (value - x0) / (x1 - x0)
-    return points[-1][1]
-
-
-class _Sheet:
-    """Collects lines; each starts where the last one ended."""
-
-    def __init__(self, plan: RatingPlan) -> None:
-        self.lines: list[Line] = []
-        self._plan = plan
-        self._amount = Decimal(0)
-
-    def add(
-        self,
-        code: str,
-        label: str,
-        given: str,
-        operation: str,
-        factor: Decimal | None,
-        source: str,
-        detail: dict[str, str] | None = None,
-    ) -> Decimal:
-        before, self._amount = self._amount, _apply(operation, factor, self._amount)
-        self.lines.append(
-            Line(
-                step=len(self.lines) + 1,
-                code=code,
-                label=label,
-                input=given,
-                operation=operation,
-                factor=factor,
-                amount_before=before,
-                amount_after=self._amount,
-                source=source,
-                detail=detail or {},
-            )
+    if package not in PACKAGES:
+        raise InvalidRatingInputs("coverage", f"packages are {', '.join(PACKAGES)}, not {package}")
+    held = plan.packages.get(package, {})
+    for code, option in choices.items():
+        if code not in held or code not in plan.coverages:
+            raise InvalidRatingInputs(f"choices.{code}", f"{package} of {plan.version} leaves no choice of it")
+        if option not in plan.coverages[code].options:
+            known = ", ".join(plan.coverages[code].options)
+            raise InvalidRatingInputs(f"choices.{code}", f"it may be {known}, not {option}")
+    return tuple(
+        Cover(
+            code=code,
+            kind=plan.coverages[code].kind if code in plan.coverages else "included",
+            option=choices.get(code, option),
         )
-        return self._amount
-
-    def band(self, code: str, label: str, table: BandTable, value: int | None) -> None:
-        if value is None:
-            self.add(code, label, "unknown", "multiply", table.unknown, f"{code}.unknown")
-            return
-        index = next(i for i, band in enumerate(table.bands) if band.below is None or value < band.below)
-        self.add(code, label, str(value), "multiply", table.bands[index].factor, f"{code}.bands[{index}]")
-
-    def mileage(self, miles: int | None) -> None:
-        code, label, table = "annual_mileage", "Miles a year as declared", self._plan.annual_mileage
-        if miles is None:
-            self.add(code, label, "unknown", "multiply", table.unknown, f"{code}.unknown")
-            return
-        places = Decimal(1).scaleb(-self._plan.rounding.factor_places)
-        factor = interpolate(table.points, Decimal(miles)).quantize(places, ROUND_HALF_UP)
-        self.add(code, label, str(miles), "multiply", factor, f"{code}.points")
+        for code, option in held.items()
+    )
 
 
-def _telematics_lines(sheet: _Sheet, plan: RatingPlan, inputs: RatingInputs) -> Decimal:
+def _base_lines(sheet: Sheet, plan: RatingPlan, inputs: RatingInputs) -> Decimal:
+    held = covers(plan, inputs.coverage, inputs.choices)
+    row = plan.row(inputs.state)
+    if not plan.coverages:
+        package = inputs.coverage
+        given = f"{inputs.state}, {package}"
+        return sheet.add("base", "Base premium", given, "start", plan.base[row][package], f"base.{row}.{package}")
+    for cover in held:
+        table, base = plan.coverages[cover.code], plan.base[row][cover.code]
+        factor = table.options[cover.option]
+        sheet.add(
+            f"base.{cover.code}",
+            table.label,
+            f"{inputs.state}, {cover.kind} {cover.option}",
+            "add" if sheet.lines else "start",
+            tidy(base * factor),
+            f"base.{row}.{cover.code}",
+            {"base": str(base), "option": f"coverages.{cover.code}.options.{cover.option}", "factor": str(factor)},
+        )
+    return sheet.amount
+
+
+def _factor_lines(sheet: Sheet, plan: RatingPlan, product: Product, inputs: RatingInputs) -> Decimal:
+    places = plan.rounding.factor_places
+
+    def numbered(code: str, label: str, value: int | None) -> None:
+        factor, row = by_number(getattr(plan, code), value, places)
+        sheet.add(code, label, _given(value), "multiply", factor, f"{code}.{row}")
+
+    if plan.territory is not None:
+        factor, row = by_area(plan.territory, inputs.postcode)
+        given = row.removeprefix("postcodes.")
+        sheet.add("territory", "Where the vehicle is kept", given, "multiply", factor, f"territory.{row}")
+    for code, label in BY_NUMBER:
+        numbered(code, label, getattr(inputs, code))
+    factor, use = by_use(plan, inputs.vehicle_use)
+    sheet.add("vehicle_use", "Use of the vehicle", use, "multiply", factor, f"vehicle_use.{use}")
+    if product.distance == "declared":
+        numbered("annual_mileage", "Miles a year as declared", inputs.annual_mileage)
+    elif product.bands is not None:
+        miles = inputs.annual_mileage if inputs.driven_miles is None else inputs.driven_miles
+        factor, row = by_number(product.bands, miles, places)
+        source = f"products.{inputs.product}.bands.{row}"
+        sheet.add("driven_miles", "Miles driven in a year", _given(miles), "multiply", factor, source)
+    numbered("prior_claims", "Claims before enrolment", inputs.prior_claims)
+    if product.factor != ONE:
+        source = f"products.{inputs.product}.factor"
+        sheet.add("product", product.label, inputs.product, "multiply", product.factor, source)
+    return sheet.amount
+
+
+def _telematics_lines(sheet: Sheet, plan: RatingPlan, product: Product, inputs: RatingInputs) -> Decimal:
     if not inputs.participating:
         return ONE
-    part = plan.telematics
-    sheet.add(
-        "participation", "Drives with a device", "yes", "multiply", part.participation, "telematics.participation"
-    )
-    relativity, detail = telematics_relativity(plan, inputs.telematics)
+    participation, label = plan.telematics.participation, "How the driver drives"
+    sheet.add("participation", "Drives with a device", "yes", "multiply", participation, "telematics.participation")
+    barred = not_used(plan, product, inputs)
+    if barred is not None:
+        source, because = barred
+        sheet.add("telematics", label, "not used", "multiply", ONE, source, {"not_used": because})
+        return ONE
+    rules = plan.rules(inputs.state)
+    relativity, detail = telematics_relativity(plan, inputs.telematics, rules, mid_term=inputs.mid_term)
     given = f"relativity {detail['frequency_relativity']} at credibility {detail['credibility']}"
-    sheet.add("telematics", "How the driver drives", given, "multiply", relativity, "telematics.curve", detail)
+    sheet.add("telematics", label, given, "multiply", relativity, "telematics.curve", detail)
     return relativity
 
 
-def _apply(operation: str, factor: Decimal | None, amount: Decimal) -> Decimal:
-    if operation == "round":
-        return to_cents(amount)
-    if factor is None:
-        raise InvalidWorksheet(f"operation {operation} needs a factor")
-    if operation == "start":
-        return factor
-    if operation == "multiply":
-        return _tidy(amount * factor)
-    if operation == "at_least":
-        return max(amount, factor)
-    if operation == "divide":
-        return to_cents(amount / factor)
-    raise InvalidWorksheet(f"unknown operation {operation}")
+def _limit_lines(sheet: Sheet, plan: RatingPlan, base: Decimal, rated: Decimal) -> None:
+    limit = plan.maximum_discount
+    if limit is not None:
+        undiscounted = base if limit.of == "base" else rated
+        lowest = undiscounted * (ONE - limit.total)
+        detail = {"undiscounted": str(undiscounted), "most_of_all_discounts": str(limit.total)}
+        label = "What all discounts leave at least"
+        sheet.add("maximum_discount", label, "", "at_least", lowest, "maximum_discount.total", detail)
+    minimum = plan.rounding.minimum_annual_premium
+    sheet.add("minimum", "Minimum premium", "", "at_least", minimum, "rounding.minimum_annual_premium")
 
 
-def _tidy(amount: Decimal) -> Decimal:
-    """Return the same amount without zeros at its end, but with cents."""
-    plain = amount.normalize()
-    exponent = plain.as_tuple().exponent
-    return plain if isinstance(exponent, int) and exponent < -2 else amount.quantize(CENT)
+def _premium_lines(sheet: Sheet, inputs: RatingInputs, product: Product) -> tuple[Decimal, Decimal, PerMile | None]:
+    terms = product.per_mile
+    if terms is None:
+        annual = sheet.add("annual", "Annual premium, rounded to cents", "", "round", None, "rounding")
+        monthly = sheet.add("monthly", "Monthly premium, rounded to cents", "", "divide", MONTHS, "rounding")
+        return annual, monthly, None
+    place = f"products.{inputs.product}.per_mile"
+    miles = str(terms.reference_miles)
+    year = sheet.add("reference_year", "A year of the reference miles", miles, "round", None, "rounding")
+    annual = sheet.add(
+        "annual", "Fixed part of the year", f"{miles} miles", "share", terms.fixed_share, f"{place}.fixed_share"
+    )
+    monthly = sheet.add("monthly", "Fixed part of a month", "", "divide", MONTHS, "rounding")
+    return annual, monthly, _mile_lines(sheet, inputs, terms, year - annual, annual, place)
+
+
+def _mile_lines(
+    sheet: Sheet, inputs: RatingInputs, terms: PerMileTerms, moving: Decimal, annual: Decimal, place: str
+) -> PerMile:
+    monthly = sheet.amount
+    sheet.add("moving_part", "The rest of the year, by the mile", "", "start", moving, f"{place}.fixed_share")
+    rate_per_mile = sheet.add(
+        "rate_per_mile",
+        "Rate per mile, to four decimals",
+        "",
+        "per_unit",
+        Decimal(terms.reference_miles),
+        f"{place}.reference_miles",
+    )
+    known = (inputs.driven_miles, inputs.annual_mileage, terms.reference_miles)
+    miles = next(number for number in known if number is not None)
+    expected = sheet.add(
+        "expected_miles",
+        "The miles expected in a year",
+        str(miles),
+        "share",
+        Decimal(miles),
+        f"{place}.daily_cap_miles",
+    )
+    return PerMile(
+        rate_per_mile=rate_per_mile,
+        daily_cap_miles=terms.daily_cap_miles,
+        base_per_month=monthly,
+        base_per_year=annual,
+        expected_miles=miles,
+        expected_annual=annual + expected,
+    )
+
+
+def _fee_and_tax_lines(sheet: Sheet, plan: RatingPlan, state: str, annual: Decimal) -> tuple[Decimal, Decimal, Decimal]:
+    fees, taxed = NO_MONEY, annual
+    for index, fee in enumerate(plan.fees):
+        if not fee.states or state in fee.states:
+            fees += sheet.add(f"fee.{fee.code}", fee.label, "a term", "start", fee.amount, f"fees[{index}].amount")
+            taxed += fee.amount if fee.taxed else NO_MONEY
+    row = state if state in plan.taxes else OTHER_STATES
+    tax_rate = plan.taxes.get(row, Decimal(0))
+    if tax_rate == 0:
+        return to_cents(fees), NO_MONEY, tax_rate
+    sheet.add("taxed", "Premium of a year and fees that are taxed", "", "start", taxed, f"taxes.{row}")
+    taxes = sheet.add("taxes", "Taxes of a year", "", "share", tax_rate, f"taxes.{row}")
+    return to_cents(fees), taxes, tax_rate
+
+
+def _given(value: int | None) -> str:
+    return "unknown" if value is None else str(value)
