@@ -46,6 +46,7 @@ from auto_insurance.infra.redis import RedisClient, create_redis
 from auto_insurance.kernel.errors import Unavailable
 from auto_insurance.portal.service import PortalService
 from auto_insurance.pricing import handlers as pricing_handlers
+from auto_insurance.pricing.plans import PlanRegistry
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
@@ -91,6 +92,7 @@ _TABLES = (
     "trips.models",
     "risk.models",
     "pricing.models",
+    "pricing.models_plans",
 )
 
 
@@ -234,6 +236,7 @@ def _compose(container: Container) -> None:
     trips = TripService()
     models = ModelRegistry()
     risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
+    plans = PlanRegistry()
     pricing = PricingService(drivers)
     for service in (
         passwords,
@@ -268,6 +271,7 @@ def _compose(container: Container) -> None:
         DueScores(risk, DueOptions(timedelta(seconds=settings.ml.debounce_s))),
         BookScoring(database, trips, drivers, risk),
         DatasetBuilder(trips, drivers, risk.loaded.exposure, settings.ml.window_days),
+        plans,
         pricing,
         Archiver(database, archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
