@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     Column,
     Date,
     DateTime,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     Numeric,
@@ -26,6 +28,7 @@ ledger_entries = Table(
     "ledger_entries",
     metadata,
     Column("entry_id", Uuid, primary_key=True),
+    Column("number", BigInteger, Identity(always=True), nullable=False),
     Column("policy_id", Text, nullable=False),
     Column("term", Integer, nullable=False),
     Column("transaction_id", Text),
@@ -39,7 +42,7 @@ ledger_entries = Table(
     CheckConstraint(
         "kind IN ('booking', 'earning', 'usage', 'fee', 'payment', 'refund', 'credit', 'write_off')", name="kind"
     ),
-    Index(None, "policy_id", "booked_on", "entry_id"),
+    Index(None, "policy_id", "number"),
 )
 """The journal. ``reference`` is what the entry is for: the same thing is booked once. ``pattern`` is the term's whole
 earning pattern from this entry on, of bookings alone: segments as [from, to, annual premium, flat amount]."""

@@ -93,6 +93,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     pattern: tuple[Segment, ...] | None = None
 
 
+_STORED = tuple(name for name in Entry.__struct_fields__ if name not in {"kind", "pattern", "currency", "postings"})
+
+
 async def get_term(uow: UnitOfWork, policy_id: str, term: int, *, lock: bool = False) -> TermRow | None:
     """Return a term; with ``lock`` nobody else changes it until the transaction ends."""
     query = select(ledger_terms).where(_TERM.policy_id == policy_id, _TERM.term == term)
@@ -146,7 +149,7 @@ async def has_entry(uow: UnitOfWork, reference: str) -> bool:
 
 async def add_entry(uow: UnitOfWork, entry: Entry) -> bool:
     """Write an entry with its postings; False if its reference is booked already. The database checks the balance."""
-    fields = {name: getattr(entry, name) for name in ledger_entries.c.keys() if name not in {"kind", "pattern"}}  # noqa: SIM118
+    fields = {name: getattr(entry, name) for name in _STORED}
     pattern = None if entry.pattern is None else pattern_of(entry.pattern)
     new = insert(ledger_entries).values(**fields, kind=entry.kind.value, pattern=pattern)
     query = new.on_conflict_do_nothing(index_elements=["reference"]).returning(ledger_entries.c.entry_id)
@@ -204,15 +207,7 @@ async def list_entries(
     """Return entries of a policy with their postings, latest first, and how many there are."""
     ours = ledger_entries.c.policy_id == policy_id
     total = await uow.conn.scalar(select(func.count()).select_from(ledger_entries).where(ours))
-    page = (
-        select(ledger_entries)
-        .where(ours)
-        .order_by(
-            ledger_entries.c.booked_on.desc(), ledger_entries.c.created_at.desc(), ledger_entries.c.entry_id.desc()
-        )
-        .limit(limit)
-        .offset(offset)
-    )
+    page = select(ledger_entries).where(ours).order_by(ledger_entries.c.number.desc()).limit(limit).offset(offset)
     rows = (await uow.conn.execute(page)).all()
     lines = await _postings(uow, [row.entry_id for row in rows])
     return [_entry(row, lines[row.entry_id]) for row in rows], int(total or 0)
