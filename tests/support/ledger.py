@@ -61,7 +61,7 @@ class Policy:
         flat: str = "0",
         kind: str = "endorsed",
         plan: InstalmentPlan | None = None,
-        per_mile: MileRate | None = None,
+        per_mile: tuple[MileRate, ...] = (),
     ) -> Booking:
         """Return the booking that makes ``segments`` the pattern; ``flat`` is kept in the last one."""
         new = tuple(Segment(start, end, Decimal(annual)) for start, end, annual in segments)
@@ -97,7 +97,7 @@ class Policy:
         fees: str = "0",
         taxes: str = "0",
         plan: InstalmentPlan | None = None,
-        per_mile: MileRate | None = None,
+        per_mile: tuple[MileRate, ...] = (),
     ) -> Booking:
         """Return the first booking: the whole term at one price."""
         whole = (self.term.starts_on, self.term.ends_on, annual)

@@ -100,8 +100,7 @@ class Ledger:
         if booking.instalments is not None:
             row = msgspec.structs.replace(row, instalments=booking.instalments.value)
         await repository_ledger.put_term(uow, row)
-        if booking.per_mile is not None:
-            await repository_ledger.put_rate(uow, booking.policy_id, booking.per_mile)
+        await repository_ledger.replace_rates(uow, booking.policy_id, booking.period, booking.per_mile)
         entry = new_entry(
             row,
             EntryKind.BOOKING,

@@ -89,9 +89,10 @@ class InstalmentPlan(StrEnum):
 class Booking(msgspec.Struct, frozen=True, kw_only=True):
     """A transaction of a policy as the ledger books it. Amounts are changes in whole cents, of either sign.
 
-    ``segments`` is the whole earning pattern of the term as it is after the transaction; ``per_mile`` the rate from
-    ``effective_on`` on, for products that charge miles; ``instalments`` is how the term is paid for: None leaves it
-    as it is (for a first booking: the plan of the settings). ``driver_id`` is needed wherever miles are charged.
+    ``segments`` is the whole earning pattern of the term as it is after the transaction; ``per_mile`` what a mile costs
+    from which day of the term on, as a whole too, for products that charge miles; ``instalments`` is how the term is
+    paid for: None leaves it as it is (for a first booking: the plan of the settings). ``driver_id`` is needed wherever
+    miles are charged.
     """
 
     policy_id: str
@@ -109,7 +110,7 @@ class Booking(msgspec.Struct, frozen=True, kw_only=True):
     currency: str
     reason: str
     driver_id: str | None = None
-    per_mile: MileRate | None = None
+    per_mile: tuple[MileRate, ...] = ()
     instalments: InstalmentPlan | None = None
 
     @property

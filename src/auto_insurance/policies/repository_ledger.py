@@ -9,7 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Date, DateTime, Integer, Row, bindparam, case, func, select, text, update
+from sqlalchemy import Date, DateTime, Integer, Row, bindparam, case, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from auto_insurance.infra.db.uow import UnitOfWork
@@ -213,11 +213,14 @@ async def list_entries(
     return [_entry(row, lines[row.entry_id]) for row in rows], int(total or 0)
 
 
-async def put_rate(uow: UnitOfWork, policy_id: str, rate: MileRate) -> None:
-    """Store what a mile costs from a day on."""
-    values = {"rate_per_mile": rate.rate_per_mile, "daily_cap_miles": rate.daily_cap_miles}
-    new = insert(ledger_rates).values(policy_id=policy_id, from_on=rate.from_on, **values)
-    await uow.conn.execute(new.on_conflict_do_update(index_elements=["policy_id", "from_on"], set_=values))
+async def replace_rates(uow: UnitOfWork, policy_id: str, period: Term, rates: Sequence[MileRate]) -> None:
+    """Store what a mile costs in a term."""
+    rate = ledger_rates.c
+    within = (rate.policy_id == policy_id, rate.from_on >= period.starts_on, rate.from_on < period.ends_on)
+    await uow.conn.execute(delete(ledger_rates).where(*within))
+    if rates:
+        rows = [{"policy_id": policy_id, **msgspec.structs.asdict(one)} for one in rates]
+        await uow.conn.execute(insert(ledger_rates).values(rows))
 
 
 async def rates_of(uow: UnitOfWork, policy_ids: Sequence[str]) -> dict[str, list[MileRate]]:
@@ -231,12 +234,6 @@ async def rates_of(uow: UnitOfWork, policy_ids: Sequence[str]) -> dict[str, list
     for row in await uow.conn.execute(query):
         found.setdefault(row.policy_id, []).append(MileRate(row.from_on, row.rate_per_mile, row.daily_cap_miles))
     return found
-
-
-async def set_instalments(uow: UnitOfWork, policy_id: str, term: int, instalments: str) -> None:
-    """Change how a term is paid for."""
-    query = update(ledger_terms).where(_TERM.policy_id == policy_id, _TERM.term == term)
-    await uow.conn.execute(query.values(instalments=instalments))
 
 
 async def policies_after(uow: UnitOfWork, after: str, limit: int) -> list[str]:
