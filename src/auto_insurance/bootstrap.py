@@ -51,7 +51,6 @@ from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.book import BookScoring
-from auto_insurance.risk.dataset import DatasetBuilder
 from auto_insurance.risk.due import DueOptions, DueScores
 from auto_insurance.risk.microbatch import BatchOptions
 from auto_insurance.risk.predictor import Predictor, PredictorOptions
@@ -270,7 +269,6 @@ def _compose(container: Container) -> None:
         RiskReports(risk, drivers),
         DueScores(risk, DueOptions(timedelta(seconds=settings.ml.debounce_s))),
         BookScoring(database, trips, drivers, risk),
-        DatasetBuilder(trips, drivers, risk.loaded.exposure, settings.ml.window_days),
         plans,
         pricing,
         Archiver(database, archive_options(settings)),

@@ -17,9 +17,9 @@ from auto_insurance.risk import repository_exposure
 from auto_insurance.risk.errors import NothingToLearnFrom
 from auto_insurance.risk.exposure import ExposureCurve
 from auto_insurance.risk.features import Doubles, extract_all
+from auto_insurance.risk.insured import DriverPeriod, Span, Term, by_term, count_claims, monthly
 from auto_insurance.risk.periods import PeriodKind
-from auto_insurance.risk.training import own
-from auto_insurance.risk.training.own import DriverPeriod, Known, Span, Term
+from auto_insurance.risk.training.own import Known, frame_of
 from auto_insurance.trips.schemas import BookTotals
 
 CHUNK = 5_000
@@ -85,7 +85,7 @@ class DatasetBuilder:
             raise NothingToLearnFrom("Nobody was insured in that time, as far as the events of policies tell.")
         known_by = wanted.known_by or clock.now()
         found = await repository_exposure.claims(uow, wanted.since, wanted.until, known_by)
-        claims, outside = own.count_claims(rows, [(one.driver_id, one.occurred_at) for one in found])
+        claims, outside = count_claims(rows, [(one.driver_id, one.occurred_at) for one in found])
         features: list[dict[str, Doubles]] = []
         miles: list[Doubles] = []
         for start in range(0, len(rows), CHUNK):
@@ -98,7 +98,7 @@ class DatasetBuilder:
             progress(len(rows), len(rows))
         columns = {name: np.concatenate([part[name] for part in features]) for name in features[0]}
         ages, regions = await self._people(uow, rows)
-        frame = own.frame_of(rows, Known(columns, np.concatenate(miles), claims, ages, regions), self._curve)
+        frame = frame_of(rows, Known(columns, np.concatenate(miles), claims, ages, regions), self._curve)
         driven = frame.filter(pl.col("exposure_million_miles") > 0)
         if driven.is_empty():
             raise NothingToLearnFrom("Nobody drove a recorded mile under cover in that time.")
@@ -116,7 +116,7 @@ class DatasetBuilder:
             Term(one.driver_id, one.term_start, one.term_end, [(span.from_at, span.to_at) for span in one.in_force])
             for one in await repository_exposure.covers(uow, wanted.since, wanted.until)
         ]
-        rows_of = own.monthly if wanted.period is PeriodKind.MONTH else own.by_term
+        rows_of = monthly if wanted.period is PeriodKind.MONTH else by_term
         return rows_of(terms, wanted.since, wanted.until)
 
     async def _features(self, uow: UnitOfWork, rows: Sequence[DriverPeriod]) -> dict[str, Doubles]:

@@ -43,16 +43,23 @@ def dataset(
         fail("--to must be after --from.", EXIT_CONFIGURATION)
     if output.suffix not in {".parquet", ".csv"}:
         fail(f"{output}: say .parquet or .csv.", EXIT_CONFIGURATION)
-    from auto_insurance.risk.dataset import DatasetBuilder, DatasetRequest  # noqa: PLC0415 - slow to load, not for --help
+    from auto_insurance.drivers.service import DriverService  # noqa: PLC0415 - slow to load, not for --help
+    from auto_insurance.risk.dataset import DatasetBuilder, DatasetRequest  # noqa: PLC0415
+    from auto_insurance.risk.service import RiskService  # noqa: PLC0415
+    from auto_insurance.trips.service import TripService  # noqa: PLC0415
 
     wanted = DatasetRequest(_utc(since), _utc(until), period, None if known_by is None else _utc(known_by))
 
     async def work(container: Container) -> Dataset:
+        risk = container.get(RiskService)
+        builder = DatasetBuilder(
+            container.get(TripService), container.get(DriverService), risk.loaded.exposure, risk.window_days
+        )
         columns = (TextColumn("Driver-periods"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=errors, transient=not errors.is_terminal) as bar:
             task = bar.add_task("rows", total=None)
             async with container.database.read() as uow:
-                return await container.get(DatasetBuilder).build(
+                return await builder.build(
                     uow, wanted, lambda done, total: bar.update(task, completed=done, total=total)
                 )
 
