@@ -72,6 +72,7 @@ from auto_insurance.telematics.service import (
     RightsOptions,
     TelematicsService,
 )
+from auto_insurance.trips.disputes import TripDisputes
 from auto_insurance.trips.pipeline import TelemetryHandler
 from auto_insurance.trips.service import TripService
 from auto_insurance.trips.trace import TraceOptions
@@ -79,7 +80,7 @@ from auto_insurance.trips.trace import TraceOptions
 log = structlog.get_logger(__name__)
 S = TypeVar("S")
 TOPICS_RETRY_S = 1.0
-ROUTED = ("identity", "drivers", "telematics", "risk", "pricing", "portal")
+ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "portal")
 _TABLES = (
     "infra.bus.models",
     "infra.db.outbox",
@@ -89,6 +90,7 @@ _TABLES = (
     "telematics.models",
     "telematics.models_archives",
     "trips.models",
+    "trips.models_disputes",
     "risk.models",
     "pricing.models",
     "pricing.models_plans",
@@ -264,6 +266,7 @@ def _compose(container: Container) -> None:
         ImportService(drivers),
         ImportRunner(database, container.log, telematics.policy, archive=archive),
         trips,
+        TripDisputes(),
         models,
         risk,
         RiskReports(risk, drivers),

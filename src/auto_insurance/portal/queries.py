@@ -13,6 +13,7 @@ from sqlalchemy import Row, Select, String, and_, cast, false, func, select
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.risk.models import trip_scores
 from auto_insurance.trips.models import trip_events, trips
+from auto_insurance.trips.repository_disputes import excluded
 
 VISIBLE = ("in_progress", "completed")
 _SUMMED = (
@@ -49,7 +50,8 @@ _scored = trips.outerjoin(trip_scores, trip_scores.c.trip_id == trips.c.trip_id)
 
 
 def _listing() -> Select[Any]:
-    return select(trips, trip_scores.c.trip_score, trip_scores.c.risk_level).select_from(_scored)
+    shown = (trips, trip_scores.c.trip_score, trip_scores.c.risk_level, excluded().label("excluded"))
+    return select(*shown).select_from(_scored)
 
 
 def _where(query: Select[Any], wanted: TripFilter) -> Select[Any]:
@@ -141,5 +143,5 @@ async def trip_totals(
         ).select_from(_scored),
         TripFilter(driver_id=driver_id, since=since, until=until),
     )
-    row: Row[Any] = (await uow.conn.execute(query)).one()
+    row: Row[Any] = (await uow.conn.execute(query.where(~excluded()))).one()
     return row

@@ -53,6 +53,7 @@ class TripItem(BaseModel):
     night_miles: float
     trip_score: float | None = Field(description="0 to 100, 100 is best; null until the trip was scored.")
     risk_level: TripRiskLevel | None
+    excluded: bool = Field(description="True: an accepted dispute took it out of score, price and rewards.")
     start_place: Place
     end_place: Place | None
 

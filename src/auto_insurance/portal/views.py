@@ -22,6 +22,7 @@ def item_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     same = (
         "trip_id", "driver_id", "device_id", "vehicle_id", "status", "revision", "start_time", "end_time", "time_zone",
         "harsh_braking_count", "rapid_accel_count", "harsh_corner_count", "speeding_count", "risk_level", "trip_score",
+        "excluded",
     )  # fmt: skip
     return {
         **{name: row[name] for name in same},

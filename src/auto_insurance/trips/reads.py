@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.trips.detect import MAX_EVENTS
 from auto_insurance.trips.models import trip_events, trips
+from auto_insurance.trips.repository_disputes import counts, excluded, status_shown
 from auto_insurance.trips.schemas import TripEvent, TripFacts, TripFilter, TripSums, TripTotals
 
 _SUMS = TripSums.__struct_fields__
@@ -38,7 +39,7 @@ async def totals(
         )
         .where(
             of_drivers(driver_ids),
-            trips.c.status == "completed",
+            counts(),
             trips.c.start_time >= since,
             trips.c.start_time < until,
         )
@@ -84,7 +85,7 @@ def of_drivers(driver_ids: Sequence[str]) -> ColumnElement[bool]:
 
 
 def _facts_query() -> Select[Any]:
-    return select(*(trips.c[name] for name in _FACTS))
+    return select(*(status_shown() if name == "status" else trips.c[name] for name in _FACTS))
 
 
 def _facts(row: RowMapping) -> TripFacts:
@@ -95,7 +96,7 @@ def _filtered(query: Select[Any], driver_ids: Sequence[str] | None, filters: Tri
     if driver_ids is not None:
         query = query.where(of_drivers(driver_ids))
     if filters.statuses:
-        query = query.where(trips.c.status.in_(filters.statuses))
+        query = query.where(trips.c.status.in_(filters.statuses), ~excluded())
     if filters.since is not None:
         query = query.where(trips.c.start_time >= filters.since)
     if filters.until is not None:

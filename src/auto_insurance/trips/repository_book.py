@@ -11,6 +11,7 @@ from sqlalchemy import Float, cast, func, select
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.trips.models import trips
 from auto_insurance.trips.reads import of_drivers
+from auto_insurance.trips.repository_disputes import counts
 from auto_insurance.trips.schemas import BookTotals, TripSums
 
 SUMS = TripSums.__struct_fields__
@@ -28,7 +29,7 @@ async def totals_of_book(uow: UnitOfWork, driver_ids: Sequence[str], since: date
             func.greatest(seconds, 0.0) / 86_400.0,
             *(cast(func.sum(c[name]), Float) for name in SUMS),
         )
-        .where(of_drivers(driver_ids), c.status == "completed", c.start_time >= since, c.start_time < until)
+        .where(of_drivers(driver_ids), counts(), c.start_time >= since, c.start_time < until)
         .group_by(c.driver_id)
         .order_by(c.driver_id)
     )
