@@ -11,7 +11,7 @@ from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 
@@ -49,17 +49,26 @@ def all_contracts() -> list[Contract]:
 
 def _contract(module: ModuleType, versions: dict[str, int]) -> Contract:
     types = tuple(value for name, value in vars(module).items() if name.isupper() and isinstance(value, str))
-    payloads = [
+    structs = [
         value
         for value in vars(module).values()
         if inspect.isclass(value) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__
     ]
+    parts = {part for struct in structs for hint in get_type_hints(struct).values() for part in _parts(hint)}
+    payloads = [struct for struct in structs if struct not in parts]
     named = [spec.name for spec in topics.ALL if f"``{spec.name}``" in (module.__doc__ or "")]
     if len(payloads) != 1 or not types or len(named) != 1:
         raise Undescribed(f"{module.__name__} needs one payload, names of types, and its topic in the docstring")
     if named[0] not in versions:
         raise Undescribed(f"nothing publishes on {named[0]} with a literal version")
     return Contract(named[0], versions[named[0]], types, payloads[0])
+
+
+def _parts(hint: Any) -> Iterator[Any]:
+    """Yield a field's type and the types within it: what a payload holds is no payload of its own."""
+    yield hint
+    for inner in get_args(hint):
+        yield from _parts(inner)
 
 
 def published_versions(source: Path) -> dict[str, int]:
