@@ -94,6 +94,8 @@ _TABLES = (
     "risk.models",
     "pricing.models",
     "pricing.models_plans",
+    "policies.models_ledger",
+    "policies.models_billing",
 )
 
 
