@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Select, bindparam, delete, func, select, update
+from sqlalchemy import RowMapping, Select, bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from auto_insurance.infra.db.uow import UnitOfWork
@@ -166,14 +167,14 @@ async def list_invoices(
     total = await uow.conn.scalar(select(func.count()).select_from(invoices).where(ours))
     query = _invoices().where(ours).order_by(invoices.c.number.desc()).limit(limit).offset(offset)
     rows = (await uow.conn.execute(query)).mappings()
-    return [_invoice(dict(row)) for row in rows], int(total or 0)
+    return [_invoice(row) for row in rows], int(total or 0)
 
 
 async def get_invoice(uow: UnitOfWork, policy_id: str, number: int) -> Invoice | None:
     """Return one invoice of a policy."""
     query = _invoices().where(invoices.c.policy_id == policy_id, invoices.c.number == number)
     row = (await uow.conn.execute(query)).mappings().one_or_none()
-    return None if row is None else _invoice(dict(row))
+    return None if row is None else _invoice(row)
 
 
 async def dunned(uow: UnitOfWork, stage: str, due_until: date, since: date, limit: int) -> list[Invoice]:
@@ -190,7 +191,7 @@ async def dunned(uow: UnitOfWork, stage: str, due_until: date, since: date, limi
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return [_invoice(dict(row)) for row in (await uow.conn.execute(query)).mappings()]
+    return [_invoice(row) for row in (await uow.conn.execute(query)).mappings()]
 
 
 async def set_stage(uow: UnitOfWork, numbers: Sequence[int], stage: str, on: date) -> None:
@@ -199,9 +200,10 @@ async def set_stage(uow: UnitOfWork, numbers: Sequence[int], stage: str, on: dat
     await uow.conn.execute(query)
 
 
-def _invoices() -> Select[tuple[object, ...]]:
+def _invoices() -> Select[Any]:
     return select(*(invoices.c[name] for name in _INVOICE))
 
 
-def _invoice(row: dict[str, object]) -> Invoice:
-    return msgspec.convert({**row, "lines": [tuple(line) for line in row["lines"]]}, Invoice)  # type: ignore[attr-defined]
+def _invoice(row: RowMapping) -> Invoice:
+    lines = tuple((str(text), str(amount)) for text, amount in row["lines"])
+    return Invoice(**{name: row[name] for name in _INVOICE if name != "lines"}, lines=lines)

@@ -53,7 +53,10 @@ async def set_payment(uow: UnitOfWork, payment: Payment, at: datetime) -> None:
 async def list_payments(uow: UnitOfWork, policy_id: str, limit: int) -> list[Payment]:
     """Return the latest payments of a policy."""
     query = (
-        select(payments).where(payments.c.policy_id == policy_id).order_by(payments.c.created_at.desc()).limit(limit)
+        select(payments)
+        .where(payments.c.policy_id == policy_id)
+        .order_by(payments.c.created_at.desc(), payments.c.kind.desc())
+        .limit(limit)
     )
     return [Payment(**row) for row in (await uow.conn.execute(query)).mappings()]
 

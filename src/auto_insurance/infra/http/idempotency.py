@@ -55,6 +55,11 @@ class Repeatable:
         self._key = key
         self._fingerprint = fingerprint
 
+    @property
+    def key(self) -> str | None:
+        """The caller's word for the request, None if it sent none: for ids that must be the same when sent again."""
+        return self._key
+
     async def run(self, owner: UUID | str, work: Callable[[], Awaitable[BaseModel]], *, status: int = 200) -> Response:
         """Do the work and store its answer, or give the one that was stored.
 
