@@ -13,6 +13,9 @@ import structlog
 from fastapi import APIRouter
 from sqlalchemy import MetaData
 
+from auto_insurance.claims import handlers as claims_handlers
+from auto_insurance.claims.cover import NoCover
+from auto_insurance.claims.service import ClaimIntake, ClaimService, Freezer
 from auto_insurance.contracts import topics
 from auto_insurance.drivers.service import DriverService
 from auto_insurance.identity.service import (
@@ -80,7 +83,7 @@ from auto_insurance.trips.trace import TraceOptions
 log = structlog.get_logger(__name__)
 S = TypeVar("S")
 TOPICS_RETRY_S = 1.0
-ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "portal")
+ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "claims", "portal")
 _TABLES = (
     "infra.bus.models",
     "infra.db.outbox",
@@ -93,6 +96,7 @@ _TABLES = (
     "trips.models_disputes",
     "risk.models",
     "pricing.models",
+    "claims.models",
     "pricing.models_plans",
     "policies.models_ledger",
     "policies.models_billing",
@@ -240,6 +244,7 @@ def _compose(container: Container) -> None:
     models = ModelRegistry()
     risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
     plans = PlanRegistry()
+    cover, freezer = NoCover(), Freezer(telematics, drivers)
     pricing = PricingService(drivers)
     for service in (
         passwords,
@@ -278,6 +283,8 @@ def _compose(container: Container) -> None:
         pricing,
         Archiver(database, archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
+        ClaimIntake(drivers, cover, freezer),
+        ClaimService(cover, freezer),
     ):
         services[type(service)] = service
 
@@ -359,6 +366,8 @@ def series_plan(settings: Settings, routes: Sequence[tuple[str, str, int]] = ())
         risk_claims_handlers.POLICIES_GROUP: (topics.POLICIES,),
         risk_claims_handlers.CLAIMS_GROUP: (topics.CLAIMS,),
         pricing_handlers.GROUP: (topics.RISK_SCORES,),
+        claims_handlers.CRASHES: (topics.ALERTS,),
+        claims_handlers.EVIDENCE: (topics.TRIPS,),
     }
     return metrics.SeriesPlan(routes=routes, tables=tuple(metadata().tables), groups=groups)
 
@@ -398,5 +407,7 @@ def domain_handlers(container: Container) -> Sequence[Handler]:
         risk_claims_handlers.policies_subscription(),
         risk_claims_handlers.claims_subscription(),
         pricing_handlers.subscription(container.get(PricingService)),
+        claims_handlers.crashes(container.get(ClaimIntake)),
+        claims_handlers.evidence(container.get(ClaimService)),
     )
     return [EventHandler(subscription) for subscription in subscriptions]

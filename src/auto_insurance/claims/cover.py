@@ -27,3 +27,13 @@ class CoverSource(Protocol):
     async def for_loss(
         self, uow: UnitOfWork, driver_id: str, vehicle_id: str | None, at: datetime, coverage: str
     ) -> LossCover | None: ...
+
+
+class NoCover:
+    """Knows no policy: nothing is covered."""
+
+    async def for_loss(
+        self, uow: UnitOfWork, driver_id: str, vehicle_id: str | None, at: datetime, coverage: str
+    ) -> LossCover | None:
+        """Return None."""
+        return None
