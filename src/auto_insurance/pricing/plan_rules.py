@@ -97,6 +97,8 @@ def _band_faults(name: str, bands: Sequence[Band], *, rising: bool) -> Iterator[
         yield f"{name}.bands: the last band must be open (no `below`)"
     for index, band in enumerate(bands):
         yield from _positive(f"{name}.bands[{index}].factor", band.factor)
+        if band.below is not None and abs(band.below) > LARGEST:
+            yield f"{name}.bands[{index}].below must be at most {LARGEST}"
     for index, (low, high) in enumerate(pairwise(band.below for band in bands[:-1]), start=1):
         if low is None or high is None or high <= low:
             yield f"{name}.bands[{index}].below must be greater than the one before"

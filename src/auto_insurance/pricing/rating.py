@@ -146,13 +146,14 @@ def covers(plan: RatingPlan, package: str, choices: dict[str, str]) -> tuple[Cov
         if option not in plan.coverages[code].options:
             known = ", ".join(plan.coverages[code].options)
             raise InvalidRatingInputs(f"choices.{code}", f"it may be {known}, not {option}")
+    in_order = [code for code in plan.coverages if code in held] or list(held)
     return tuple(
         Cover(
             code=code,
             kind=plan.coverages[code].kind if code in plan.coverages else "included",
-            option=choices.get(code, option),
+            option=choices.get(code, held[code]),
         )
-        for code, option in held.items()
+        for code in in_order
     )
 
 
