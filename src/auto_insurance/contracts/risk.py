@@ -25,3 +25,7 @@ class RiskScoreCalculated(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
     calculated_at: datetime
     reason: str
+    simulated: bool = True
+    """No observed claims stand behind the model."""
+    may_price: bool = True
+    """False: no premium may follow from it. So it is in production for simulated claims, unless a setting allows it."""

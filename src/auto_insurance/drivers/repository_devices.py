@@ -52,6 +52,13 @@ async def histories(uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, D
     return {device_id: DeviceHistory(device_id=device_id, spans=tuple(found)) for device_id, found in spans.items()}
 
 
+async def devices_of(uow: UnitOfWork, driver_id: str) -> list[str]:
+    """Return the devices that are or were a driver's, in order."""
+    c = device_assignments.c
+    query = select(c.device_id).distinct().where(c.driver_id == driver_id).order_by(c.device_id)
+    return list((await uow.conn.execute(query)).scalars())
+
+
 async def oldest_transaction(uow: UnitOfWork) -> int:
     """Return the number below which every transaction has ended."""
     return int((await uow.conn.execute(text("SELECT pg_snapshot_xmin(pg_current_snapshot())::text"))).scalar_one())

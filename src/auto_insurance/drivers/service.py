@@ -68,6 +68,10 @@ class DriverService:
         """Return whose each device was, when; unknown devices are absent."""
         return await repository_devices.histories(uow, device_ids) if device_ids else {}
 
+    async def histories_of(self, uow: UnitOfWork, driver_id: str) -> dict[str, DeviceHistory]:
+        """Return whose each device was, when, of the devices that are or were a driver's."""
+        return await self.assignments(uow, await repository_devices.devices_of(uow, driver_id))
+
     def known_devices(self) -> KnownDevices:
         """Return a memory of assignments for one consumer: the same answers, without reading each device each time."""
         return KnownDevices()

@@ -75,6 +75,16 @@ async def current_user(credentials: _Credentials, auth: _Auth) -> Principal:
 CurrentUser = Annotated[Principal, Depends(current_user)]
 
 
+@_rule("public")
+async def optional_user(credentials: _Credentials, auth: _Auth) -> Principal | None:
+    """Return the signed-in person, None for anybody else. Raises ``InvalidToken`` or ``ExpiredToken``."""
+    return None if credentials is None else await auth.authenticate(credentials.credentials)
+
+
+OptionalUser = Annotated[Principal | None, Depends(optional_user)]
+"""For routes that are open to everybody and know more for somebody who is signed in."""
+
+
 @_rule("admin")
 async def admin_user(principal: CurrentUser) -> Principal:
     """Return the signed-in person if it is an admin. Raises ``NotAllowed``."""

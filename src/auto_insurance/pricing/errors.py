@@ -87,3 +87,64 @@ class DislocationNotFound(AppError):
 
     def __init__(self, version: str) -> None:
         super().__init__(f"There is no such dislocation report on the rating plan {version}.")
+
+
+class PremiumNotFound(AppError):
+    """No such premium."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "premium_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such premium.")
+
+
+class QuoteNotFound(AppError):
+    """No such quote, or not one for the caller's eyes: the answer is the same."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "quote_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such quote.")
+
+
+class QuoteExpired(AppError):
+    """The quote's time is over; a new one may have another price."""
+
+    kind = ErrorKind.CONFLICT
+    code = "quote_expired"
+
+    def __init__(self) -> None:
+        super().__init__("The quote has expired. Ask for a new one.")
+
+
+class QuoteBound(AppError):
+    """A policy came of the quote already."""
+
+    kind = ErrorKind.CONFLICT
+    code = "quote_already_bound"
+
+    def __init__(self) -> None:
+        super().__init__("The quote was bound already; a quote leads to one policy.")
+
+
+class InvalidQuote(AppError):
+    """Facts without which nothing can be quoted; ``errors`` name the fields."""
+
+    kind = ErrorKind.INVALID
+    code = "invalid_quote"
+
+
+class TooManyQuotes(AppError):
+    """Somebody asks for more quotes than a person reads."""
+
+    kind = ErrorKind.RATE_LIMITED
+    code = "too_many_quotes"
+
+
+class UnusableInputs(AppError):
+    """A file of rating inputs that cannot be read; the detail names the place."""
+
+    kind = ErrorKind.INVALID
+    code = "unusable_rating_inputs"

@@ -1,4 +1,4 @@
-"""What pricing does when a driver has a new score: an indicated premium."""
+"""What pricing does on news: an indicated premium for a new score, a correction of what was charged for a late trip."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import structlog
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
-from auto_insurance.contracts.trips import TRIP_AMENDED, TRIP_WITHDRAWN
+from auto_insurance.contracts.trips import TRIP_AMENDED, TRIP_COMPLETED, TRIP_WITHDRAWN, TripChanged
 from auto_insurance.infra.bus.events import Subscription
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel.errors import AppError, ErrorKind
 from auto_insurance.kernel.events import Envelope
+from auto_insurance.pricing.corrections import Corrections
 from auto_insurance.pricing.service import PricingService, Score
 
 GROUP = "pricing"
+CORRECTIONS_GROUP = "pricing-corrections"
 CORRECTIONS = frozenset({TRIP_AMENDED, TRIP_WITHDRAWN})
 """Reasons of a score that changes what was known before: late events, a dispute."""
 log = structlog.get_logger(__name__)
@@ -25,6 +27,9 @@ def subscription(pricing: PricingService) -> Subscription:
 
     async def score_calculated(uow: UnitOfWork, event: Envelope) -> None:
         data = msgspec.convert(event.data, RiskScoreCalculated)
+        if not data.may_price:
+            log.info("premium_not_indicated", cause="simulated_risk_model")
+            return
         score = Score(
             score_id=data.score_id,
             relativity=data.relativity,
@@ -41,3 +46,14 @@ def subscription(pricing: PricingService) -> Subscription:
             log.info("premium_not_indicated", cause=error.code)
 
     return Subscription(group=GROUP, topic=topics.RISK_SCORES, handlers={RISK_SCORE_CALCULATED: score_calculated})
+
+
+def corrections_subscription(corrections: Corrections) -> Subscription:
+    """Return the group ``pricing-corrections`` on the topic of trips."""
+
+    async def trip_changed(uow: UnitOfWork, event: Envelope) -> None:
+        data = msgspec.convert(event.data, TripChanged)
+        await corrections.trip_changed(uow, data.driver_id, data.start_time, event.type)
+
+    types = (TRIP_COMPLETED, TRIP_AMENDED, TRIP_WITHDRAWN)
+    return Subscription(group=CORRECTIONS_GROUP, topic=topics.TRIPS, handlers=dict.fromkeys(types, trip_changed))

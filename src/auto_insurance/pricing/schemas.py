@@ -9,12 +9,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 import msgspec
 from pydantic import BaseModel, Field, PlainSerializer
 
+from auto_insurance.pricing.facts import RiskChanges
 from auto_insurance.pricing.rating import Line, RatingInputs
 
 Money = Annotated[Decimal, PlainSerializer(float, return_type=float, when_used="json")]
@@ -34,7 +35,26 @@ class PremiumStatus(StrEnum):
     ACTIVE = "active"
 
 
+ChargeReason = Literal["bind", "renewal", "month_end", "endorsement", "correction", "recalculation"]
+"""Why a charged premium may change; a score alone is none of them."""
+
 # --- what other domains read ---
+
+
+class Driving(msgspec.Struct, frozen=True, kw_only=True):
+    """The driving behind a price: its features, over which window, as known at which instant, and by which model."""
+
+    model_version: str
+    features: dict[str, float | None]
+    miles: float
+    trip_count: int
+    window_from: datetime
+    window_to: datetime
+    trips_until: datetime | None
+    """End of the last trip that counted."""
+    known_at: datetime
+    relativity: float
+    confidence: float
 
 
 class Premium(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,6 +76,13 @@ class Premium(msgspec.Struct, frozen=True, kw_only=True):
     inputs: RatingInputs
     reason: str
     created_at: datetime
+    policy_id: str | None = None
+    segment: int | None = None
+    corrects: int | None = None
+    changes: RiskChanges | None = None
+    driving: Driving | None = None
+    driving_from: datetime | None = None
+    driving_to: datetime | None = None
 
 
 class Premiums(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,6 +111,8 @@ class PremiumOut(BaseModel):
     score_id: UUID | None
     reason: str
     created_at: datetime
+    policy_id: str | None = Field(description="The policy that it is charged for.")
+    corrects: int | None = Field(description="The version whose place a correction takes.")
 
     @classmethod
     def of(cls, premium: Premium) -> Self:

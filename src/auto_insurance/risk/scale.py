@@ -28,6 +28,11 @@ class ReferenceScale:
             raise ValueError("quantiles must be at least two and strictly rising")
         self._quantiles = tuple(quantiles)
 
+    @property
+    def quantiles(self) -> NDArray[np.float64]:
+        """The quantiles, claims per million miles."""
+        return np.asarray(self._quantiles)
+
     def score(self, frequency: float) -> float:
         """Return the percentile, 0-100 with two decimals, 100 the riskiest; linear between the quantiles."""
         points = self._quantiles
@@ -38,6 +43,13 @@ class ReferenceScale:
         above = bisect_right(points, frequency)
         low, high = points[above - 1], points[above]
         return round(100.0 * (above - 1 + (frequency - low) / (high - low)) / (len(points) - 1), 2)
+
+    def frequency(self, score: float) -> float:
+        """Return the frequency at a percentile (0-100), in claims per million miles; linear between the quantiles."""
+        place = min(max(score, 0.0), 100.0) / 100.0 * (len(self._quantiles) - 1)
+        below = min(int(place), len(self._quantiles) - 2)
+        low, high = self._quantiles[below], self._quantiles[below + 1]
+        return low + (high - low) * (place - below)
 
     def scores(self, frequencies: NDArray[np.float64]) -> list[float]:
         """Return the percentiles of many frequencies, each as :meth:`score` gives it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,13 @@ _COLUMN = {
 _STEP = timedelta(microseconds=1)
 
 
+class KnownEvents(NamedTuple):
+    """Events sorted by time and id, and how many were read from the archive."""
+
+    events: Columns
+    archived: int
+
+
 async def known_at(
     uow: UnitOfWork,
     archive: ArchiveReader | None,
@@ -35,8 +42,8 @@ async def known_at(
     start: datetime,
     end: datetime,
     known: datetime,
-) -> Columns:
-    """Return the events of [start, end) that had arrived by ``known``, sorted by time and id.
+) -> KnownEvents:
+    """Return the events of [start, end) that had arrived by ``known``.
 
     ``drivers`` are those that had the device in the time: archived months are ordered by driver. Raises
     ``ArchiveDamaged`` if files that should be there can't be read.
@@ -53,7 +60,7 @@ async def known_at(
         parts.append(found.where(mine & ~np.array(twice, np.bool_)))
     events = columns.join([part for part in parts if len(part)] or [columns.empty()])
     events = events.where(events.received_us <= to_us(known))
-    return events.take(events.order())
+    return KnownEvents(events.take(events.order()), sum(len(part) for part in parts[1:]))
 
 
 def of_frame(frame: pl.DataFrame) -> Columns:

@@ -15,6 +15,7 @@ from auto_insurance.telematics.columns import Columns
 from auto_insurance.telematics.contacts import ContactBook
 from auto_insurance.telematics.decode import DecodedBatch
 from auto_insurance.telematics.health import DeviceHealthService
+from auto_insurance.telematics.history import KnownEvents
 from auto_insurance.telematics.imports import ImportRunner, ImportService
 from auto_insurance.telematics.ingest import IngestService
 from auto_insurance.telematics.limits import IngestPolicy
@@ -34,6 +35,7 @@ __all__ = [
     "ImportRunner",
     "ImportService",
     "IngestService",
+    "KnownEvents",
     "RightsChecker",
     "RightsOptions",
     "Stored",
@@ -75,7 +77,7 @@ class TelematicsService:
         start: datetime,
         end: datetime,
         known: datetime,
-    ) -> Columns:
+    ) -> KnownEvents:
         """Return a device's events of [start, end) that had arrived by ``known``, archived months included.
 
         ``drivers`` are those that had the device then. Raises ``ArchiveDamaged``.

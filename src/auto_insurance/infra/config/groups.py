@@ -302,6 +302,15 @@ class TripSettings(Group):
     )
 
 
+class PricingSettings(Group):
+    """Prices and quotes."""
+
+    quote_days: int = setting("QUOTE_DAYS", 30, "Days that a quote holds.", ge=1, le=365)
+    quotes_per_minute: int = setting(
+        "QUOTES_PER_MINUTE", 30, "Quotes that one address may ask for in a minute.", ge=1, le=10_000
+    )
+
+
 class LoginSettings(Group):
     """Signing in."""
 

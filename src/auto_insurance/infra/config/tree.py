@@ -22,6 +22,7 @@ from auto_insurance.infra.config.groups import (
     LogSettings,
     MetricsSettings,
     MlSettings,
+    PricingSettings,
     RedisSettings,
     RetentionSettings,
     ServerSettings,
@@ -57,6 +58,7 @@ class Settings(BaseSettings):
     telematics: TelematicsSettings = Field(default_factory=TelematicsSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     trips: TripSettings = Field(default_factory=TripSettings)
+    pricing: PricingSettings = Field(default_factory=PricingSettings)
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(default=())

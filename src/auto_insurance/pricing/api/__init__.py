@@ -1,0 +1,12 @@
+"""Routes of pricing."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from auto_insurance.pricing.api import premiums, quotes, reports
+
+router = APIRouter()
+router.include_router(premiums.router)
+router.include_router(reports.router)
+router.include_router(quotes.router)
