@@ -193,6 +193,11 @@ def changes_in(request: QuoteRequest) -> RiskChanges:
     )
 
 
+def changes_quoted(quote: Quote) -> RiskChanges:
+    """Return what a stored quote says of the risk."""
+    return changes_in(QuoteRequest.model_validate(quote.request))
+
+
 def with_ages(request: QuoteRequest, inputs: RatingInputs) -> RatingInputs:
     """Return the inputs with the ages that a request gives without a date."""
     ages = {"driver_age": request.driver_age, "licence_years": request.licence_years}

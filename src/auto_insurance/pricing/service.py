@@ -15,7 +15,7 @@ from auto_insurance.pricing import repository, service_store
 from auto_insurance.pricing.errors import PremiumNotFound
 from auto_insurance.pricing.facts import DEFAULT_PRODUCT, NO_CHANGES, RiskChanges, together
 from auto_insurance.pricing.plan import RatingPlan
-from auto_insurance.pricing.quotes import QuoteDesk, QuoteDoor, QuoteOptions
+from auto_insurance.pricing.quotes import QuoteDesk, QuoteDoor, QuoteOptions, changes_quoted
 from auto_insurance.pricing.rating import ONE, Rating, Telematics, rate
 from auto_insurance.pricing.schemas import ChargeReason, Premium, PremiumKind, Premiums
 from auto_insurance.pricing.schemas_quotes import Quote, QuoteRequest
@@ -111,7 +111,7 @@ class PricingService:
         running = await repository.charged_on(uow, driver_id, effective_date)
         changes = changes_of(running, reason, risk_changes)
         if quote is not None:
-            case = await self._desk.case(uow, quote)
+            case, changes = await self._desk.case(uow, quote), together(changes_quoted(quote), changes)
         else:
             case = await self._rater.case(uow, driver_id, effective_date, running, reason, changes)
         version = Version(
@@ -310,6 +310,10 @@ class PricingService:
     async def quote_bound(self, uow: UnitOfWork, quote_id: str, *, policy_id: str, driver_id: str) -> Quote:
         """Note the policy that came of a quote that this transaction took."""
         return await self._desk.bound(uow, quote_id, policy_id=policy_id, driver_id=driver_id)
+
+    async def forget_expired_quotes(self, uow: UnitOfWork) -> int:
+        """Delete quotes that expired a month ago; returns how many."""
+        return await self._desk.forget_expired(uow)
 
 
 def changes_of(running: Premium | None, reason: ChargeReason, given: RiskChanges | None) -> RiskChanges:
