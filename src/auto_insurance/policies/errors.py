@@ -28,8 +28,8 @@ class PolicyNotFound(AppError):
         super().__init__("There is no such policy.")
 
 
-class TransactionNotFound(AppError):
-    """No such transaction of the policy, or it has no such document."""
+class DocumentNotFound(AppError):
+    """The policy has no document of that name."""
 
     kind = ErrorKind.NOT_FOUND
     code = "policy_document_not_found"

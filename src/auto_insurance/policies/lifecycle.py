@@ -1,8 +1,8 @@
 """Where a term of a policy stands and what may happen to it next: one table, pure.
 
-A policy is a chain of terms. Each begins as a quote (the first from ``/quotes``, later ones as renewal offers), is bound,
-becomes active on its first day and ends in one of three ways: cancelled, expired, or renewed by the next term. Cover
-that stopped for want of payment has lapsed; it comes back without a gap or not at all.
+A policy is a chain of terms. Each begins as a quote (the first from ``/quotes``, later ones as renewal offers), is
+bound, becomes active on its first day and ends in one of three ways: cancelled, expired, or renewed by the next term.
+Cover that stopped for want of payment has lapsed; it comes back without a gap or not at all.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ class Action(StrEnum):
 
     BIND = "bind"
     WITHDRAW = "withdraw"
+    """Take back an offer that nobody has taken."""
+    REOFFER = "reoffer"
+    """Offer a term again that was withdrawn or cancelled before it began."""
     ACTIVATE = "activate"
     ENDORSE = "endorse"
     CANCEL = "cancel"
@@ -43,7 +46,7 @@ class Action(StrEnum):
 
 TRANSITIONS: dict[tuple[Status, Action], Status] = {
     (Status.QUOTED, Action.BIND): Status.BOUND,
-    (Status.QUOTED, Action.WITHDRAW): Status.EXPIRED,
+    (Status.QUOTED, Action.WITHDRAW): Status.CANCELLED,
     (Status.BOUND, Action.ACTIVATE): Status.ACTIVE,
     (Status.BOUND, Action.ENDORSE): Status.BOUND,
     (Status.BOUND, Action.CANCEL): Status.CANCELLED,
@@ -57,6 +60,7 @@ TRANSITIONS: dict[tuple[Status, Action], Status] = {
     (Status.LAPSED, Action.EXPIRE): Status.EXPIRED,
     (Status.CANCELLED, Action.REINSTATE): Status.ACTIVE,
     (Status.CANCELLED, Action.REBIND): Status.BOUND,
+    (Status.CANCELLED, Action.REOFFER): Status.QUOTED,
 }
 """Nothing may happen that is not in here."""
 

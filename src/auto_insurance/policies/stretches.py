@@ -28,11 +28,15 @@ _DIGITS = 60
 
 
 class CoverPart(msgspec.Struct, frozen=True):
-    """A cover with its limit and deductible as amounts of money; None: not stated."""
+    """A cover with its limit and deductible as amounts of money; None: not stated, or several (then see ``option``).
+
+    ``option`` is how the rating plan words it, such as ``50/100``.
+    """
 
     coverage: str
     limit: Decimal | None = None
     deductible: Decimal | None = None
+    option: str = ""
 
 
 class PerMile(msgspec.Struct, frozen=True):
@@ -45,13 +49,16 @@ class PerMile(msgspec.Struct, frozen=True):
 class Rate(msgspec.Struct, frozen=True, kw_only=True):
     """What a year costs and what the price rests on. ``fees`` are of a whole term, whatever its length.
 
-    ``tax_rate`` is taxes over premium. ``premium_id`` is the stored version with the worksheet, None in a preview.
+    ``tax_rate`` is taxes over premium, ``fee_taxes`` the taxes on the fees. ``premium_id`` is the stored version with
+    the worksheet, None in a preview.
     ``annual_without_telematics`` is the price of somebody alike who does not take part.
     """
 
     annual_premium: Decimal
     tax_rate: Decimal = ZERO
     fees: Decimal = ZERO
+    fee_taxes: Decimal = ZERO
+    product: str = "phyd"
     currency: str = "USD"
     plan_version: str = ""
     model_version: str | None = None
@@ -133,7 +140,13 @@ def money(stretches: Sequence[Stretch], term: Term) -> Money:
         context.prec = _DIGITS
         shares = by_segment(segments(stretches), term)
         taxes = sum((share * one.rate.tax_rate for share, one in zip(shares, stretches, strict=True)), ZERO)
-        return Money(sum(shares, ZERO), stretches[0].rate.fees, to_cents(taxes))
+        once = stretches[0].rate
+        return Money(sum(shares, ZERO), once.fees, to_cents(taxes) + once.fee_taxes)
+
+
+def by_stretch(stretches: Sequence[Stretch], term: Term) -> tuple[Decimal, ...]:
+    """Return what each stretch costs, in order; together the written premium."""
+    return by_segment(segments(stretches), term)
 
 
 def first(term: Term, transaction_id: str, facts: Mapping[str, Any], rate: Rate) -> tuple[Stretch, ...]:
