@@ -42,12 +42,18 @@ class QuoteDesk:
         self._options = options
 
     async def quote(self, uow: UnitOfWork, request: QuoteRequest, *, driver_id: str | None = None) -> Quote:
-        """Price and store a quote. Raises ``InvalidQuote``, and kind not_found for an unknown driver."""
+        """Price and store a quote. Raises what :meth:`price` raises."""
+        quote = await self.price(uow, request, driver_id=driver_id)
+        await repository_quotes.add_quote(uow, quote)
+        return quote
+
+    async def price(self, uow: UnitOfWork, request: QuoteRequest, *, driver_id: str | None = None) -> Quote:
+        """Return a quote that is not stored yet. Raises ``InvalidQuote``, and kind not_found for an unknown driver."""
         now = clock.now()
         start = _start(request, now.date())
         case = await self._case(uow, request, start, driver_id)
         rating = rate(case.plan, case.inputs)
-        quote = Quote(
+        return Quote(
             quote_id=f"QUO-{secrets.token_hex(16)}",
             status=QuoteStatus.OPEN.value,
             driver_id=driver_id,
@@ -62,8 +68,6 @@ class QuoteDesk:
             created_at=now,
             expires_at=now + timedelta(days=self._options.days),
         )
-        await repository_quotes.add_quote(uow, quote)
-        return quote
 
     async def get(self, uow: UnitOfWork, quote_id: str) -> Quote:
         """Return a quote as it stands now. Raises ``QuoteNotFound``."""
