@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from itertools import product
 
 import asyncpg
 import numpy as np
@@ -14,12 +15,14 @@ import psutil
 
 from auto_insurance import bootstrap
 from auto_insurance.kernel import clock
-from auto_insurance.risk.artefacts import load
+from auto_insurance.risk.artefacts import load, shipped
 from auto_insurance.risk.book import BookScoring
 from auto_insurance.risk.explain import reasons
 from auto_insurance.risk.features import BEHAVIOUR, FEATURES, extract, extract_all
 from auto_insurance.risk.microbatch import BatchOptions
+from auto_insurance.risk.model import RiskModel
 from auto_insurance.risk.predictor import Predictor, PredictorOptions
+from auto_insurance.risk.scoring import load_model
 from auto_insurance.trips.schemas import TripSums
 from benchmarks.lab import Lab
 from benchmarks.options import Options
@@ -152,32 +155,34 @@ def _hundred(report: Report, options: Options) -> None:
 
 
 def _together(report: Report, options: Options) -> None:
-    """Requests of many clients at once, each prediction a new one: direct calls against micro-batches."""
-    model, rows = load().model, [extract(one) for one in _rows(CALLS)]
+    """Requests of many clients at once, each prediction a new one: direct calls against micro-batches (ADR 0016)."""
+    rows = [extract(one) for one in _rows(CALLS)]
 
-    async def all_clients(predictor: Predictor) -> float:
+    async def all_clients(predictor: Predictor, model: RiskModel, clients: int) -> float:
         async def client(mine: Sequence[dict[str, float | None]]) -> None:
             for row in mine:
                 await predictor.predict(model, [row])
 
         started = time.perf_counter()
-        await asyncio.gather(*(client(rows[number::CLIENTS]) for number in range(CLIENTS)))
+        await asyncio.gather(*(client(rows[number::clients]) for number in range(clients)))
         return len(rows) / (time.perf_counter() - started)
 
-    rates: dict[bool, list[float]] = {False: [], True: []}
-    for _ in range(options.runs):
-        for together, found in rates.items():
-            chosen = PredictorOptions(micro_batching=together, batch=BatchOptions(), remembered=1)
-            found.append(asyncio.run(all_clients(Predictor(chosen))))
-    report.add(
-        Figure(
-            "scoring",
-            f"micro-batched, {CLIENTS} clients",
-            "predictions/s",
-            rates[True],
-            limits=[Limit("direct calls", rates[False])],
+    for version, clients in product(shipped(), (1, CLIENTS)):
+        model = load_model(version).model
+        rates: dict[bool, list[float]] = {False: [], True: []}
+        for _ in range(options.runs):
+            for together, found in rates.items():
+                chosen = PredictorOptions(micro_batching=together, batch=BatchOptions(), remembered=1)
+                found.append(asyncio.run(all_clients(Predictor(chosen), model, clients)))
+        report.add(
+            Figure(
+                "scoring",
+                f"{version}, micro-batched, {clients} {'client' if clients == 1 else 'clients'}",
+                "predictions/s",
+                rates[True],
+                limits=[Limit("direct calls", rates[False])],
+            )
         )
-    )
 
 
 def _book(report: Report, options: Options) -> None:

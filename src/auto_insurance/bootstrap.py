@@ -54,10 +54,12 @@ from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.book import BookScoring
+from auto_insurance.risk.drift import FEATURES as DRIFT_FEATURES
+from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.risk.due import DueOptions, DueScores
 from auto_insurance.risk.microbatch import BatchOptions
 from auto_insurance.risk.predictor import Predictor, PredictorOptions
-from auto_insurance.risk.registry import ModelRegistry
+from auto_insurance.risk.registry import ModelRegistry, RegistryOptions
 from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskOptions, RiskService
 from auto_insurance.telematics.archive import Archiver
@@ -241,7 +243,8 @@ def _compose(container: Container) -> None:
     contacts = ContactBook(database)
     archive = ArchiveWatch(database, telematics.policy.archived)
     trips = TripService()
-    models = ModelRegistry()
+    simulated_may_price = not settings.is_production or settings.ml.allow_simulated
+    models = ModelRegistry(RegistryOptions(simulated_may_price=simulated_may_price))
     risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
     plans = PlanRegistry()
     cover, freezer = NoCover(), Freezer(telematics, drivers)
@@ -279,6 +282,7 @@ def _compose(container: Container) -> None:
         RiskReports(risk, drivers),
         DueScores(risk, DueOptions(timedelta(seconds=settings.ml.debounce_s))),
         BookScoring(database, trips, drivers, risk),
+        DriftWatch(database, drivers, risk),
         plans,
         pricing,
         Archiver(database, archive_options(settings)),
@@ -369,7 +373,9 @@ def series_plan(settings: Settings, routes: Sequence[tuple[str, str, int]] = ())
         claims_handlers.CRASHES: (topics.ALERTS,),
         claims_handlers.EVIDENCE: (topics.TRIPS,),
     }
-    return metrics.SeriesPlan(routes=routes, tables=tuple(metadata().tables), groups=groups)
+    return metrics.SeriesPlan(
+        routes=routes, tables=tuple(metadata().tables), groups=groups, features=DRIFT_FEATURES
+    )
 
 
 def health(container: Container) -> HealthRegistry:

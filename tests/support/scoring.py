@@ -27,6 +27,7 @@ from auto_insurance.kernel import clock, events, ids
 from auto_insurance.kernel.events import Envelope, new_event
 from auto_insurance.kernel.outcome import Outcome
 from auto_insurance.pricing.service import PricingService
+from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.risk.registry import ModelRegistry
 from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskService
@@ -55,6 +56,7 @@ class World:
             RiskService: self.risk,
             ModelRegistry: self.risk.models,
             RiskReports: RiskReports(self.risk, self.drivers),
+            DriftWatch: DriftWatch(self.db, self.drivers, self.risk),
             PricingService: self.pricing,
         }
         attach_state(app, AppState(database=self.db, services=services))

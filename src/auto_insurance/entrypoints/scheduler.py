@@ -23,6 +23,7 @@ from auto_insurance.infra.db.locks import leading
 from auto_insurance.infra.db.partitions_admin import PartitionsBusy
 from auto_insurance.kernel import clock
 from auto_insurance.risk.book import BookScoring
+from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.telematics.archive import Archiver
 from auto_insurance.telematics.service import ContactBook, TelematicsService
 
@@ -76,8 +77,9 @@ async def prune(container: Container) -> None:
 
 
 async def score_nightly(container: Container) -> None:
-    """Score everybody once a day, from the hour of the settings on."""
+    """Score everybody once a day, from the hour of the settings on; then look how far the book has moved."""
     await container.get(BookScoring).nightly(container.settings.ml.nightly_hour)
+    await container.get(DriftWatch).nightly()
 
 
 async def schedule(container: Container, stop: asyncio.Event) -> None:

@@ -17,10 +17,12 @@ from auto_insurance.infra.db.locks import leading
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel import clock, ids
 from auto_insurance.kernel.events import new_event
-from auto_insurance.risk import repository, repository_runs
+from auto_insurance.risk import repository, repository_models, repository_runs
+from auto_insurance.risk.artefacts import ScoringModel
 from auto_insurance.risk.errors import RunUnderWay
 from auto_insurance.risk.exposure import credibility
 from auto_insurance.risk.features import Doubles, extract_all
+from auto_insurance.risk.repository_models import ShadowRow
 from auto_insurance.risk.repository_runs import BookRun
 from auto_insurance.risk.scale import category
 from auto_insurance.risk.schemas import ScoreBasis
@@ -80,6 +82,7 @@ class BookScoring:
         """
         async with self._database.begin() as uow:
             total = await self._drivers.count(uow)
+            await self._risk.models.refresh(uow)
             version = self._risk.model.version
             found = None if restart else await repository_runs.unfinished(uow, version, self._oldest())
             run = found or await repository_runs.begin(uow, version, reason)
@@ -107,6 +110,7 @@ class BookScoring:
         async with leading(self._database, "nightly_scoring") as uow:
             if uow is None:
                 return None
+            await self._risk.models.refresh(uow)
             run = await repository_runs.newest(uow, NIGHTLY)
             if run is None or run.started_at < due:
                 run = await repository_runs.begin(uow, self._risk.model.version, NIGHTLY)
@@ -140,6 +144,8 @@ class BookScoring:
         if totals.driver_ids:
             rows = list(self._rows(totals, reason, since, until))
             await repository.copy_scores(uow, rows)
+            if self._risk.models.challenger is not None:
+                await repository_models.put_shadow(uow, _beside(self._risk.models.challenger, totals, rows))
             told = self._tell(uow, rows, before)
         rest = sorted(set(driver_ids) - set(totals.driver_ids))
         # Without trips in the window the score hangs on older ones or is the average: it needs no new row each night.
@@ -196,6 +202,7 @@ class BookScoring:
                 "trips_until": totals.last_end[place],
                 "basis": str(ScoreBasis.RECENT),
                 "reason": reason,
+                "simulated": info.assumption_based,
             }
 
     def _tell(
@@ -205,11 +212,33 @@ class BookScoring:
         for row in rows:
             if not moved(row, before.get(row["driver_id"])):
                 continue
-            payload = RiskScoreCalculated(**{name: row[name] for name in RiskScoreCalculated.__struct_fields__})
+            told_of = {**row, "may_price": self._risk.models.may_price(simulated=row["simulated"])}
+            payload = RiskScoreCalculated(**{name: told_of[name] for name in RiskScoreCalculated.__struct_fields__})
             event = new_event(payload, type=RISK_SCORE_CALCULATED, version=1, key=row["driver_id"])
             uow.publish(topics.RISK_SCORES, event)
             told += 1
         return told
+
+
+def _beside(challenger: ScoringModel, totals: BookTotals, rows: Sequence[Mapping[str, Any]]) -> list[ShadowRow]:
+    """Return what a challenger makes of the drivers that the champion scored."""
+    predictions = predict_all(challenger, extract_all(totals.sums))
+    driven = totals.sums["distance_miles"] > 0
+    frequencies = np.where(driven, predictions.frequency, challenger.model.average().frequency)
+    scores = challenger.scale.scores(frequencies)
+    return [
+        ShadowRow(
+            driver_id=row["driver_id"],
+            calculated_at=row["calculated_at"],
+            champion_version=row["model_version"],
+            challenger_version=challenger.model.info.version,
+            champion_score=row["risk_score"],
+            challenger_score=scores[place],
+            champion_frequency=row["expected_claims_per_million_miles"],
+            challenger_frequency=float(frequencies[place]),
+        )
+        for place, row in enumerate(rows)
+    ]
 
 
 def moved(row: Mapping[str, Any], before: repository.BriefScore | None) -> bool:

@@ -32,7 +32,7 @@ class DueOptions:
     """
 
     moment: timedelta = timedelta(0)
-    together: int = 500
+    together: int = 1_000
     retry_first: timedelta = timedelta(seconds=10)
     retry_most: timedelta = timedelta(hours=1)
 

@@ -42,6 +42,7 @@ risk_scores = Table(
     Column("trips_until", DateTime(timezone=True)),
     Column("basis", Text, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("simulated", Boolean, nullable=False, server_default=text("true")),
     CheckConstraint("risk_score BETWEEN 0 AND 100", name="risk_score"),
     CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
     CheckConstraint("basis IN ('recent', 'older', 'none')", name="basis"),
@@ -49,7 +50,8 @@ risk_scores = Table(
 )
 """Never overwritten: a new calculation is a new row. ``trips_until`` is the watermark: the end of the last trip that
 the score saw. ``basis``: trips of the window up to now, of the window up to the last trip where there are no newer
-ones, or none at all. ``contributions`` is a list of [feature, value, typical value, log effect]."""
+ones, or none at all. ``contributions`` is a list of [feature, value, typical value, log effect]. ``simulated``: no
+observed claims stood behind the model."""
 
 trip_scores = Table(
     "trip_scores",
@@ -63,6 +65,7 @@ trip_scores = Table(
     Column("model_version", Text, nullable=False),
     Column("revision", Integer, nullable=False),
     Column("scored_at", DateTime(timezone=True), nullable=False),
+    Column("simulated", Boolean, nullable=False, server_default=text("true")),
     CheckConstraint("trip_score BETWEEN 0 AND 100", name="trip_score"),
     CheckConstraint("risk_level IN ('low', 'medium', 'high')", name="risk_level"),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Protocol
 
 import structlog
 
@@ -16,30 +17,43 @@ from auto_insurance.infra import metrics
 from auto_insurance.infra.db.locks import lock
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
-from auto_insurance.risk import artefacts, repository_models
+from auto_insurance.risk import artefacts, repository_drift, repository_models
 from auto_insurance.risk.artefacts import ScoringModel
 from auto_insurance.risk.errors import (
     InvalidArtefact,
     ModelNotFound,
     ModelStatusConflict,
     ModelVersionTaken,
+    SimulatedModel,
     UnusableModel,
 )
-from auto_insurance.risk.repository_models import ModelChange, ModelRow
-from auto_insurance.risk.schemas import ModelStatus
+from auto_insurance.risk.features import FEATURES_VERSION
+from auto_insurance.risk.repository_models import ModelChange, ModelRow, ShadowRow
+from auto_insurance.risk.schemas import ModelStatus, ScoreBasis
 from auto_insurance.risk.scoring import load_model
-from auto_insurance.risk.shadow import Comparison, compare
+from auto_insurance.risk.shadow import Comparison, compare, side_by_side
 
 log = structlog.get_logger(__name__)
+COMPARED_AT_ONCE = 5_000
 ACTIVE = (ModelStatus.CHAMPION.value, ModelStatus.SHADOW.value)
+
+
+class DriverIds(Protocol):
+    """What comparing on the book needs of the drivers service."""
+
+    async def driver_ids(self, uow: UnitOfWork, *, after: str = "", limit: int = 1000) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RegistryOptions:
-    """``look_every_s``: how old what a process knows of the champion may be."""
+    """``look_every_s``: how old what a process knows of the champion may be.
+
+    ``simulated_may_price``: False in production, unless a setting says otherwise.
+    """
 
     look_every_s: float = 5.0
     default: str = artefacts.DEFAULT_MODEL
+    simulated_may_price: bool = True
 
 
 class ModelRegistry:
@@ -87,6 +101,10 @@ class ModelRegistry:
         in_memory = next((m for m in (self._champion, self._default) if m.model.info.version == version), None)
         return in_memory or await self._loaded(uow, version)
 
+    def may_price(self, *, simulated: bool) -> bool:
+        """Return whether premiums may follow from a score, by what stood behind its model."""
+        return self._options.simulated_may_price or not simulated
+
     def forget(self) -> None:
         """Look again at the next chance: somebody changed a model."""
         self._looked_at = float("-inf")
@@ -114,6 +132,28 @@ class ModelRegistry:
         await self.refresh(uow)
         champion = self._champion.model.info.version
         return compare(champion, version, await repository_models.shadows(uow, version, champion))
+
+    async def compare_on_book(self, uow: UnitOfWork, drivers: DriverIds, first: str, second: str) -> Comparison:
+        """Compare two models of any status on the newest features of all drivers, whoever scored them.
+
+        Drivers without recent driving are left out, and scores of other features than this program's. Raises
+        ``ModelNotFound``, and ``InvalidArtefact`` for a model that can't be loaded.
+        """
+        models = []
+        for version in (first, second):
+            await self.get(uow, version)
+            models.append(await self.version(uow, version))
+        rows: list[ShadowRow] = []
+        after = ""
+        while ids := await drivers.driver_ids(uow, after=after, limit=COMPARED_AT_ONCE):
+            driven = [
+                one
+                for one in await repository_drift.latest_driving(uow, ids)
+                if one.basis == ScoreBasis.RECENT and one.miles > 0 and one.features_version == FEATURES_VERSION
+            ]
+            rows += side_by_side(models[0], models[1], driven)
+            after = ids[-1]
+        return compare(first, second, rows)
 
     async def card(self, uow: UnitOfWork, version: str) -> str:
         """Return a model's card, Markdown. Raises ``ModelNotFound``, also for one without a card."""
@@ -159,14 +199,24 @@ class ModelRegistry:
         return row
 
     async def activate(
-        self, uow: UnitOfWork, version: str, to: ModelStatus, by: str, note: str | None = None
+        self,
+        uow: UnitOfWork,
+        version: str,
+        to: ModelStatus,
+        by: str,
+        note: str | None = None,
+        *,
+        even_unpriced: bool = False,
     ) -> ModelRow:
         """Give a model a status: there is one champion and at most one in the shadow, and the one before retires.
 
-        Raises ``ModelNotFound``, ``ModelStatusConflict`` and ``UnusableModel`` for one that can't be loaded.
+        Raises ``ModelNotFound``, ``ModelStatusConflict``, ``UnusableModel`` for one that can't be loaded, and
+        ``SimulatedModel`` for a champion that may not price here, unless ``even_unpriced``.
         """
         await lock(uow, "risk_models")
         row = await self.get(uow, version)
+        if to is ModelStatus.CHAMPION and not even_unpriced and not self.may_price(simulated=row.simulated):
+            raise SimulatedModel(version)
         if row.status == to and not (row.shipped and await repository_models.model(uow, version) is None):
             raise ModelStatusConflict(f"{version} is {to.value} already.")
         if to in ACTIVE:
@@ -196,7 +246,9 @@ class ModelRegistry:
             raise ModelStatusConflict("There was no other champion.")
         current = crowned[0].version
         before = next((c.version for c in crowned if c.version != current), self._options.default)
-        return await self.activate(uow, before, ModelStatus.CHAMPION, by, note or f"rolled back from {current}")
+        # Never refused for what the model rests on: prices then stand still, which is better than a bad model's.
+        why = note or f"rolled back from {current}"
+        return await self.activate(uow, before, ModelStatus.CHAMPION, by, why, even_unpriced=True)
 
     def _shipped(self, version: str, champion: bool) -> ModelRow:
         loaded = self._default if version == self._options.default else load_model(version)

@@ -62,7 +62,7 @@ class RiskReports:
         before = await repository.score_before(uow, driver_id, since)
         return reports.trend(
             driver_id,
-            DayScore(first, before.risk_score, before.risk_category, 0) if before else None,
+            DayScore(first, before.risk_score, before.risk_category, 0, before.simulated) if before else None,
             await repository.days_since(uow, driver_id, since, time_zone),
             period=period,
             interval=interval,
@@ -102,6 +102,7 @@ class RiskReports:
             period_days=days,
             stored=days == usual,
             model_version=self._risk.model.version,
+            simulated=self._risk.model.assumption_based,
             results={score.driver_id: reports.batch_result(score) for score in scores},
         )
 

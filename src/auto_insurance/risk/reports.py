@@ -79,7 +79,7 @@ def trend(
     change = round(known[-1] - known[0], 2) if len(known) > 1 else None
     return RiskTrend(
         driver_id=driver_id, period=period, interval=interval, time_zone=time_zone, points=points, change=change,
-        direction=direction(change),
+        direction=direction(change), simulated=any(day.simulated for day in [*([before] if before else []), *days]),
     )  # fmt: skip
 
 
@@ -110,6 +110,7 @@ def recommendations_out(score: RiskScore) -> Recommendations:
         calculated_at=score.calculated_at,
         recommendations=[recommendation_out(reason) for reason in chosen],
         effect_of_all_pct=round(100.0 * effect, 2),
+        simulated=score.simulated,
         note=note_of(score),
     )
 
@@ -127,6 +128,7 @@ def factor_breakdown(score: RiskScore) -> RiskFactorBreakdown:
         risk_score=score.risk_score,
         calculated_at=score.calculated_at,
         model_version=score.model_version,
+        simulated=score.simulated,
         effect_pct=_pct(sum(group.log_effect for group in groups)),
         groups=groups,
     )
@@ -150,6 +152,7 @@ def profile_summary(score: RiskScore, month_ago: RiskScore | None) -> RiskProfil
         direction=direction(change),
         raising=[contribution_out(r) for r in known if r.direction == "raises"][:TOP],
         lowering=[contribution_out(r) for r in known if r.direction == "lowers"][:TOP],
+        simulated=score.simulated,
         note=note_of(score),
     )
 

@@ -129,6 +129,7 @@ async def days_since(uow: UnitOfWork, driver_id: str, since: datetime, time_zone
             func.array_agg(aggregate_order_by(c.risk_score, *newest), type_=ARRAY(Float))[1].label("risk_score"),
             func.array_agg(aggregate_order_by(c.risk_category, *newest), type_=ARRAY(Text))[1].label("risk_category"),
             func.count().label("calculations"),
+            func.bool_or(c.simulated).label("simulated"),
         )
         .where(c.driver_id == driver_id, c.calculated_at >= since)
         .group_by(text("1"))

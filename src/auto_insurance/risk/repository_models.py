@@ -17,6 +17,8 @@ from auto_insurance.risk.models import risk_model_changes, risk_models, shadow_s
 
 _LISTED = tuple(column for column in risk_models.c if column.name != "artefact")
 MAX_LISTED = 200
+PUT_AT_ONCE = 2_000
+"""A statement has 32,767 parameters at most."""
 
 
 class ModelRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -121,12 +123,12 @@ async def changes(uow: UnitOfWork, limit: int = 100) -> list[ModelChange]:
 
 async def put_shadow(uow: UnitOfWork, rows: Sequence[ShadowRow]) -> None:
     """Keep what the challenger made of drivers: the newest per driver and challenger."""
-    if not rows:
-        return
-    statement = upsert(shadow_scores).values([msgspec.structs.asdict(row) for row in rows])
     keys = {"driver_id", "challenger_version"}
-    changed: dict[str, Any] = {c.name: statement.excluded[c.name] for c in shadow_scores.c if c.name not in keys}
-    await uow.conn.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed))
+    for start in range(0, len(rows), PUT_AT_ONCE):
+        values = [msgspec.structs.asdict(row) for row in rows[start : start + PUT_AT_ONCE]]
+        statement = upsert(shadow_scores).values(values)
+        changed: dict[str, Any] = {c.name: statement.excluded[c.name] for c in shadow_scores.c if c.name not in keys}
+        await uow.conn.execute(statement.on_conflict_do_update(index_elements=sorted(keys), set_=changed))
 
 
 async def shadows(uow: UnitOfWork, challenger: str, champion: str, limit: int = 100_000) -> list[ShadowRow]:

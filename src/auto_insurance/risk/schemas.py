@@ -44,6 +44,8 @@ NOTES = {
     ScoreBasis.NONE: "No trips yet: this is the average of the reference portfolio, with confidence 0.",
 }
 
+SIMULATED_NOTE = "The model rests on assumed or simulated claims, not on observed ones."
+
 
 # --- what other domains read ---
 
@@ -88,6 +90,8 @@ class RiskScore(msgspec.Struct, frozen=True, kw_only=True):
     trips_until: datetime | None
     basis: str
     reason: str
+    simulated: bool = True
+    """No observed claims stood behind the model: it rests on assumptions, or was trained on a simulation."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,6 +113,8 @@ class TripScore(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
     revision: int
     scored_at: datetime
+    simulated: bool = True
+    """As of :class:`RiskScore`."""
 
 
 class DayScore(msgspec.Struct, frozen=True):
@@ -118,9 +124,13 @@ class DayScore(msgspec.Struct, frozen=True):
     risk_score: float
     risk_category: str
     calculations: int
+    simulated: bool = True
+    """Whether one of the day's scores was."""
 
 
 # --- HTTP ---
+
+SIMULATED = "True: no observed claims stand behind the score; the model rests on assumptions or simulated claims."
 
 
 class ModelOut(BaseModel):
@@ -153,6 +163,7 @@ class RiskScoreOut(BaseModel):
     window_from: datetime
     window_to: datetime
     basis: ScoreBasis
+    simulated: bool = Field(description=SIMULATED)
     note: str = Field(description="What the score rests on, for people.")
     model: ModelOut
 
@@ -220,6 +231,6 @@ def _fields(score: RiskScore, model: ModelOut) -> dict[str, Any]:
     return {
         **found,
         "safety_score": round(100.0 - score.risk_score, 2),
-        "note": NOTES[ScoreBasis(score.basis)],
+        "note": f"{NOTES[ScoreBasis(score.basis)]} {SIMULATED_NOTE}" if score.simulated else NOTES[ScoreBasis(score.basis)],
         "model": model,
     }

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from auto_insurance.risk.schemas import ContributionOut, RecommendationOut, RiskCategory, ScoreBasis
+from auto_insurance.risk.schemas import SIMULATED, ContributionOut, RecommendationOut, RiskCategory, ScoreBasis
 
 
 class TrendPeriod(StrEnum):
@@ -51,6 +51,7 @@ class RiskHistoryItem(BaseModel):
     expected_claims_per_million_miles: float
     trip_count: int
     model_version: str
+    simulated: bool = Field(description=SIMULATED)
     basis: ScoreBasis
     reason: str = Field(description="Why it was calculated.", examples=["trip.completed", "recalculated"])
 
@@ -75,6 +76,7 @@ class RiskTrend(BaseModel):
     points: list[TrendPoint]
     change: float | None = Field(description="Last minus first known point; null with fewer than two.")
     direction: TrendDirection = Field(description="Steady within 2 points.")
+    simulated: bool = Field(description="True: no observed claims stand behind some of the scores.")
 
 
 class Recommendations(BaseModel):
@@ -84,6 +86,7 @@ class Recommendations(BaseModel):
     calculated_at: datetime
     recommendations: list[RecommendationOut]
     effect_of_all_pct: float = Field(description="Change of the expected claim frequency if all were followed.")
+    simulated: bool = Field(description=SIMULATED)
     note: str
 
 
@@ -104,6 +107,7 @@ class RiskFactorBreakdown(BaseModel):
     risk_score: float
     calculated_at: datetime
     model_version: str
+    simulated: bool = Field(description=SIMULATED)
     effect_pct: float = Field(description="All groups together.")
     groups: list[FactorGroup]
 
@@ -124,6 +128,7 @@ class RiskProfileSummary(BaseModel):
     direction: TrendDirection
     raising: list[ContributionOut] = Field(description="At most three effects that raise the frequency most.")
     lowering: list[ContributionOut] = Field(description="At most three that lower it most.")
+    simulated: bool = Field(description=SIMULATED)
     note: str
 
 
@@ -164,4 +169,5 @@ class BatchAnswer(BaseModel):
     period_days: int
     stored: bool = Field(description="Whether the scores were kept.")
     model_version: str
+    simulated: bool = Field(description=SIMULATED)
     results: dict[str, BatchResult]

@@ -88,6 +88,7 @@ def score_trip(loaded: ScoringModel, trip: TripFacts) -> TripScore:
         model_version=loaded.model.info.version,
         revision=trip.revision,
         scored_at=clock.now(),
+        simulated=loaded.model.info.assumption_based,
     )
 
 
@@ -121,4 +122,5 @@ def _score(
         trips_until=totals.last_end,
         basis=driving.basis,
         reason=reason,
+        simulated=info.assumption_based,
     )

@@ -121,7 +121,7 @@ class RiskService:
         for score in scores:
             uow.publish(
                 topics.RISK_SCORES,
-                new_event(_announcement(score), type=RISK_SCORE_CALCULATED, version=1, key=score.driver_id),
+                new_event(self._announcement(score), type=RISK_SCORE_CALCULATED, version=1, key=score.driver_id),
             )
         return scores
 
@@ -152,6 +152,10 @@ class RiskService:
         prediction = loaded.model.predict([features])[0] if miles > 0 else loaded.model.average()
         confidence = round(credibility(miles, loaded.half_credibility_miles), 4)
         return Judgement(relativity=prediction.relativity, confidence=confidence)
+
+    def relativity_at(self, risk_score: float) -> float:
+        """Return the claim frequency of a risk score (0-100) over the portfolio's mean, by the model in use."""
+        return self.loaded.scale.frequency(risk_score) / self.loaded.model.portfolio_frequency
 
     @staticmethod
     def features_of(totals: TripTotals) -> dict[str, float | None]:
@@ -211,6 +215,23 @@ class RiskService:
         yearly = score.exposure_miles * DAYS_PER_YEAR / days
         return self.loaded.exposure.claims_per_year(score.expected_claims_per_million_miles, yearly)
 
+    def _announcement(self, score: RiskScore) -> RiskScoreCalculated:
+        return RiskScoreCalculated(
+            score_id=score.score_id,
+            driver_id=score.driver_id,
+            risk_score=score.risk_score,
+            risk_category=score.risk_category,
+            confidence=score.confidence,
+            exposure_miles=score.exposure_miles,
+            expected_claims_per_million_miles=score.expected_claims_per_million_miles,
+            relativity=score.relativity,
+            model_version=score.model_version,
+            calculated_at=score.calculated_at,
+            reason=score.reason,
+            simulated=score.simulated,
+            may_price=self._models.may_price(simulated=score.simulated),
+        )
+
     async def _driving(self, uow: UnitOfWork, driver_ids: Sequence[str], days: int | None = None) -> list[Driving]:
         """Return each driver's window: up to now, or up to the last trip where there is no newer one."""
         until = clock.now()
@@ -247,19 +268,3 @@ def _without(driving: Driving, trip: TripFacts) -> Driving:
     rest = {name: getattr(totals, name) - getattr(trip, name) for name in TripSums.__struct_fields__}
     rest = {name: max(0, value) for name, value in rest.items()}
     return replace(driving, totals=msgspec.structs.replace(totals, trip_count=totals.trip_count - 1, **rest))
-
-
-def _announcement(score: RiskScore) -> RiskScoreCalculated:
-    return RiskScoreCalculated(
-        score_id=score.score_id,
-        driver_id=score.driver_id,
-        risk_score=score.risk_score,
-        risk_category=score.risk_category,
-        confidence=score.confidence,
-        exposure_miles=score.exposure_miles,
-        expected_claims_per_million_miles=score.expected_claims_per_million_miles,
-        relativity=score.relativity,
-        model_version=score.model_version,
-        calculated_at=score.calculated_at,
-        reason=score.reason,
-    )

@@ -9,7 +9,10 @@ import msgspec
 import numpy as np
 
 from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import clock
 from auto_insurance.risk import repository_models
+from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.repository_drift import LatestDriving
 from auto_insurance.risk.repository_models import ShadowRow
 from auto_insurance.risk.scale import CATEGORIES, category
 from auto_insurance.risk.schemas import RiskScore
@@ -55,6 +58,27 @@ async def shadow(uow: UnitOfWork, champion: Sequence[RiskScore], challenger: Seq
         for ours, theirs in zip(champion, challenger, strict=True)
     }
     await repository_models.put_shadow(uow, list(rows.values()))
+
+
+def side_by_side(first: ScoringModel, second: ScoringModel, drivers: Sequence[LatestDriving]) -> list[ShadowRow]:
+    """Score drivers' stored features with two models. Raises ``InvalidFeatures`` for values that cannot be."""
+    if not drivers:
+        return []
+    made = [loaded.model.predict([one.features for one in drivers]) for loaded in (first, second)]
+    now = clock.now()
+    return [
+        ShadowRow(
+            driver_id=one.driver_id,
+            calculated_at=now,
+            champion_version=first.model.info.version,
+            challenger_version=second.model.info.version,
+            champion_score=first.scale.score(ours.frequency),
+            challenger_score=second.scale.score(theirs.frequency),
+            champion_frequency=ours.frequency,
+            challenger_frequency=theirs.frequency,
+        )
+        for one, ours, theirs in zip(drivers, *made, strict=True)
+    ]
 
 
 def compare(champion: str, challenger: str, rows: Sequence[ShadowRow]) -> Comparison:

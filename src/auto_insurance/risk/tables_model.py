@@ -17,10 +17,10 @@ from auto_insurance.risk.exposure import ExposureCurve
 from auto_insurance.risk.features import BEHAVIOUR, FEATURES_VERSION, Doubles, FeatureValues
 from auto_insurance.risk.model import Contribution, ModelInfo, Prediction, Predictions
 from auto_insurance.risk.scale import ReferenceScale
-from auto_insurance.risk.scorecard import check_columns
+from auto_insurance.risk.scorecard import check_columns, check_features
 from auto_insurance.risk.training.about import About
 from auto_insurance.risk.training.artefact import Artefact
-from auto_insurance.risk.training.columns import numeric_codes
+from auto_insurance.risk.training.columns import Column, numeric_codes
 from auto_insurance.risk.training.tables import TableModel, look_up, prove_monotone
 
 EXPOSURE_UNIT = "million miles"
@@ -55,7 +55,14 @@ class TablesModel:
     def scored(self) -> tuple[str, ...]:
         return tuple(self._typical)
 
+    @property
+    def columns(self) -> Sequence[Column]:
+        """How values become bins, with the training exposure in each bin."""
+        return self._tables.columns
+
     def predict(self, rows: Sequence[FeatureValues]) -> list[Prediction]:
+        for row in rows:
+            check_features(row)  # in a row NaN is an error, as unknown is None; in columns NaN is unknown
         columns = {
             name: np.array([nan if row.get(name) is None else row[name] for row in rows], np.float64)
             for name in {name for row in rows for name in row} | set(self._typical)

@@ -7,6 +7,7 @@ from auto_insurance.risk.features import FEATURES
 from auto_insurance.risk.model import ModelInfo
 from auto_insurance.risk.schemas import (
     NOTES,
+    SIMULATED_NOTE,
     ContributionOut,
     FeatureOut,
     ModelOut,
@@ -29,7 +30,7 @@ def model_out(info: ModelInfo, score: RiskScore) -> ModelOut:
             version=score.model_version,
             kind="retired",
             trained_on="A model that is no longer in use; see its model card.",
-            assumption_based=True,
+            assumption_based=score.simulated,
             reference_population="see the model card",
         )
     return ModelOut(
@@ -42,8 +43,8 @@ def model_out(info: ModelInfo, score: RiskScore) -> ModelOut:
 
 
 def note_of(score: RiskScore) -> str:
-    """Say in a sentence what a score rests on."""
-    return NOTES[ScoreBasis(score.basis)]
+    """Say what a score rests on."""
+    return f"{NOTES[ScoreBasis(score.basis)]} {SIMULATED_NOTE}" if score.simulated else NOTES[ScoreBasis(score.basis)]
 
 
 def breakdown_out(risk: RiskService, score: RiskScore) -> RiskBreakdownOut:

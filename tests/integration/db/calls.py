@@ -25,6 +25,9 @@ from auto_insurance.kernel.clock import to_us
 from auto_insurance.portal import queries as portal
 from auto_insurance.pricing.rating import RatingInputs, Telematics
 from auto_insurance.pricing.schemas import Premium, PremiumKind
+from auto_insurance.risk.repository_drift import DriftNight
+from auto_insurance.risk.repository_due import DueScore
+from auto_insurance.risk.repository_exposure import ClaimRow, CoverRow
 from auto_insurance.risk.repository_models import ModelRow, ShadowRow
 from auto_insurance.risk.repository_runs import BookRun
 from auto_insurance.risk.schemas import RiskScore, TripScore
@@ -115,6 +118,26 @@ def _shadow() -> ShadowRow:
     )  # fmt: skip
 
 
+def _night() -> DriftNight:
+    return DriftNight(
+        run_id=ids.new_uuid(), measured_at=NOW, model_version="m", drivers=1, score_drift=None, feature_drift={},
+        insured_years=0.0, actual_claims=0, expected_claims=0.0,
+    )  # fmt: skip
+
+
+def _cover() -> CoverRow:
+    return CoverRow(
+        policy_id="POL-1", term=1, driver_id=DRIVER, revision=2, term_start=NOW, term_end=NOW, in_force=(),
+    )  # fmt: skip
+
+
+def _claim() -> ClaimRow:
+    return ClaimRow(
+        claim_id="CLM-1", driver_id=DRIVER, policy_id=None, revision=2, coverage="collision", occurred_at=NOW,
+        reported_at=NOW, counts=True,
+    )  # fmt: skip
+
+
 BY_NAME: Mapping[str, Any] = {
     "after": "DRV00100",
     "assignment_id": 42,
@@ -133,6 +156,7 @@ BY_NAME: Mapping[str, Any] = {
     "device_id": DEVICE,
     "device_ids": [DEVICE, "DEV00043"],
     "driver_id": DRIVER,
+    "due_at": NOW,
     "driver_ids": [DRIVER, "DRV00043"],
     "email": "user42@example.test",
     "email_ending": "@demo.test",
@@ -249,6 +273,12 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "pricing.repository.latest": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED, "on": NOW.date()}),
     "pricing.repository.latest_many": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED}),
     "risk.repository.copy_scores": ({"rows": []},),
+    "risk.repository_drift.add_night": ({"night": _night()},),
+    "risk.repository_due.note": ({"reasons": {DRIVER: "trip.completed"}},),
+    "risk.repository_due.put_back": ({"one": DueScore(DRIVER, "trip.completed", 1)},),
+    "risk.repository_exposure.claims": ({"reported_before": NOW},),
+    "risk.repository_exposure.put_claim": ({"row": _claim()},),
+    "risk.repository_exposure.put_cover": ({"row": _cover()},),
     "risk.repository_models.add_model": ({"row": _model()},),
     "risk.repository_models.put_shadow": ({"rows": [_shadow()]},),
     "risk.repository_models.set_status": ({"before": "candidate", "after": "shadow"},),

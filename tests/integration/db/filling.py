@@ -106,6 +106,20 @@ _DRIVES: tuple[tuple[str, int, dict[str, str]], ...] = (
         "score_id": uuid("score"), "driver_id": DRIVER.format(n=_DRIVING), "calculated_at": _back(TRIPS),
         "basis": "'recent'", "risk_score": "40.0", "contributions": "'[]'",
     }),
+    ("risk_due_scores", DRIVERS, {
+        "driver_id": DRIVER.format(n="i"), "due_at": "now() + (i - 20) * interval '1 s'", "reason": "'trip.completed'",
+    }),
+    ("risk_policy_exposure", DRIVERS, {
+        "policy_id": "'POL-' || i", "term": "1", "driver_id": DRIVER.format(n="i"), "in_force": "'[]'",
+        "term_start": "now() - i * interval '1 day'", "term_end": "now() + (20 - i) * interval '1 day'",
+    }),
+    ("risk_claims", DRIVERS, {
+        "claim_id": "'CLM-' || i", "driver_id": DRIVER.format(n="i"), "counts": "true",
+        "occurred_at": "now() - i * interval '1 day'", "reported_at": "now() - i * interval '1 day'",
+    }),
+    ("risk_drift_nights", 2_000, {
+        "run_id": uuid("run"), "measured_at": "now() - i * interval '1 day'", "feature_drift": "'{}'",
+    }),
     ("premiums", TRIPS, {
         "premium_id": uuid("premium"), "driver_id": DRIVER.format(n=_DRIVING), "version": f"i / {DRIVING} + 1",
         "kind": "CASE WHEN i < 1000 THEN 'charged' ELSE 'indicated' END", "worksheet": "'[]'",

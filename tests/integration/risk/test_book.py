@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import msgspec
@@ -11,11 +12,13 @@ from sqlalchemy import func, select
 
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.kernel.clock import FrozenClock
-from auto_insurance.risk import repository_runs
+from auto_insurance.risk import repository_models, repository_runs
 from auto_insurance.risk.book import BookOptions, BookScoring
 from auto_insurance.risk.errors import RunUnderWay
 from auto_insurance.risk.models import risk_runs, risk_scores
-from auto_insurance.risk.schemas import RiskScore
+from auto_insurance.risk.registry import ModelRegistry
+from auto_insurance.risk.schemas import ModelStatus, RiskScore
+from auto_insurance.risk.service import RiskService
 from auto_insurance.trips.service import TripService
 from tests.support.scoring import TODAY, World, add_driver, add_trip, published
 
@@ -162,3 +165,25 @@ async def test_two_at_once_do_not_score_twice(driven: World, db: Database) -> No
 async def test_an_empty_book_is_no_error(world: World) -> None:
     run = await scoring(world).run("nightly")
     assert (run.scored, run.told) == (0, 0)
+
+
+async def test_a_fresh_process_scores_the_book_with_the_champion_and_its_challenger_beside_it(
+    driven: World, frozen: FrozenClock
+) -> None:
+    async with driven.db.begin() as uow:
+        for version, status in (("driving-1", ModelStatus.CHAMPION), ("scorecard-1", ModelStatus.SHADOW)):
+            await ModelRegistry().activate(uow, version, status, "ada")
+    fresh = replace(driven, risk=RiskService(TripService(), driven.drivers, ModelRegistry()))
+    run = await scoring(fresh).run("test")
+    assert run.model_version == "driving-1"
+    made = await scores(fresh)
+    assert {score.model_version for score in made.values()} == {"driving-1"}
+    async with driven.db.read() as uow:
+        shadows = {row.driver_id: row for row in await repository_models.shadows(uow, "scorecard-1", "driving-1")}
+        alone = await driven.risk.preview(uow, DRIVERS[:5], "test", 365)
+    assert set(DRIVERS[:5]) <= set(shadows)
+    for score in alone:
+        beside = shadows[score.driver_id]
+        assert beside.challenger_score == score.risk_score
+        assert beside.challenger_frequency == pytest.approx(score.expected_claims_per_million_miles, rel=1e-12)
+        assert beside.champion_score == made[score.driver_id].risk_score

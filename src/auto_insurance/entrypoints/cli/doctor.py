@@ -22,13 +22,13 @@ def doctor(
 ) -> None:
     """Check the [b]installation[/b]: say what is wrong and how to mend it. Exit code 1 when something is."""
     settings = settings_or_exit({"DATA_DIR": data_dir, "PORT": port})
-    from auto_insurance.entrypoints.cli import connections  # noqa: PLC0415 - slow to load
+    from auto_insurance.entrypoints.cli import connections, riskcheck  # noqa: PLC0415 - slow to load
     from auto_insurance.entrypoints.cli.checks import CHECKS, Patient, Verdict  # noqa: PLC0415
     from auto_insurance.infra.embedded.running import find_running  # noqa: PLC0415
 
     patient = Patient(settings, find_running(settings.data_dir))
     with errors.status("Checking ..."):
-        findings = [check(patient) for check in (*CHECKS, connections.check)]
+        findings = [check(patient) for check in (*CHECKS, connections.check, riskcheck.check)]
     table = Table(box=None, show_header=False, pad_edge=False)
     styles = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.BAD: "bold red"}
     for finding in findings:

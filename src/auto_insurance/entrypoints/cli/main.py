@@ -23,6 +23,16 @@ from auto_insurance.entrypoints.cli.partitions import (
     restore,
     show_events,
 )
+from auto_insurance.entrypoints.cli.riskmodels import (
+    activate_model,
+    add_model,
+    card_of_model,
+    compare_models,
+    drift,
+    list_models,
+    roll_back_model,
+    shadow_model,
+)
 from auto_insurance.entrypoints.cli.scoring import score
 from auto_insurance.entrypoints.cli.services import api, scheduler, worker
 from auto_insurance.entrypoints.cli.simulation import simulate
@@ -120,10 +130,24 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
             ("train", train, ("--reference -o champion", "driver-months.parquet -o champion")),
             ("mileage", mileage, ("casdatasets/", "casdatasets/ -o mileage.toml")),
             ("predict", predict, ("proof/best risks.parquet -o scored.parquet",)),
+            ("drift", drift, ("", "--nights 30 --json")),
+        ),
+    ),
+    (
+        "risk models",
+        "The registry: which model scores, which runs in the shadow, and the way back.",
+        (
+            ("list", list_models, ("", "--json")),
+            ("add", add_model, ("champion/model --version own-2026-1",)),
+            ("shadow", shadow_model, ("own-2026-1",)),
+            ("activate", activate_model, ('own-2026-1 --note "dislocation seen by the board"',)),
+            ("roll-back", roll_back_model, ('--note "too hard on night shifts"',)),
+            ("card", card_of_model, ("scorecard-1",)),
+            ("compare", compare_models, ("scorecard-1 driving-1", "scorecard-1 own-2026-1 --json")),
         ),
     ),
 )
-"""Groups of commands; of an example only what follows the command's name."""
+"""Groups of commands, one within another by a name of two words; of an example only what follows the command's name."""
 
 
 def _examples(*lines: str) -> str | None:
@@ -154,14 +178,20 @@ def build_app() -> typer.Typer:
     )
     for panel, function, examples in _COMMANDS:
         app.command(help=_about(function), rich_help_panel=panel, epilog=_examples(*examples))(function)
+    groups: dict[str, typer.Typer] = {}
     for name, about, commands in _GROUPS:
-        app.add_typer(_group(name, about, commands), rich_help_panel=_CARE)
+        groups[name] = _group(name, about, commands)
+        outer = name.rpartition(" ")[0]
+        if outer:
+            groups[outer].add_typer(groups[name])
+        else:
+            app.add_typer(groups[name], rich_help_panel=_CARE)
     return app
 
 
 def _group(name: str, about: str, commands: Sequence[tuple[str, Command, tuple[str, ...]]]) -> typer.Typer:
     group = typer.Typer(
-        name=name, help=about, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
+        name=name.rpartition(" ")[2], help=about, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
     )
     group.callback()(lambda: None)  # one command alone would take the group's place
     for command, function, examples in commands:

@@ -57,13 +57,14 @@ async def _score(url: str, driver_ids: list[str], restart: bool) -> None:
         if driver_ids:
             await _named(container.database, container.get(RiskService), driver_ids)
         else:
-            await _book(container.get(BookScoring), restart)
+            simulated = container.get(RiskService).model.assumption_based
+            await _book(container.get(BookScoring), restart, simulated)
     finally:
         await container.close()
 
 
 async def _named(database: Database, risk: RiskService, driver_ids: list[str]) -> None:
-    table = Table("Driver", "Score", "Category", "Confidence", "Miles", "Claims per million miles")
+    table = Table("Driver", "Score", "Category", "Confidence", "Miles", "Claims per million miles", "Claims behind it")
     async with database.begin() as uow:
         for driver_id in dict.fromkeys(driver_ids):
             made = await risk.recalculate(uow, driver_id, "asked for")
@@ -74,12 +75,13 @@ async def _named(database: Database, risk: RiskService, driver_ids: list[str]) -
                 f"{made.confidence:.2f}",
                 f"{made.exposure_miles:,.1f}",
                 f"{made.expected_claims_per_million_miles:.3f}",
+                "simulated" if made.simulated else "observed",
             )
     show(table)
     console.print(f"Model {risk.model.version}. {risk.model.trained_on}")
 
 
-async def _book(book: BookScoring, restart: bool) -> None:
+async def _book(book: BookScoring, restart: bool, simulated: bool) -> None:
     columns = (TextColumn("Scoring"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, transient=not errors.is_terminal) as bar:
         task = bar.add_task("drivers", total=None)
@@ -87,3 +89,5 @@ async def _book(book: BookScoring, restart: bool) -> None:
             "asked for", restart=restart, progress=lambda done, total: bar.update(task, completed=done, total=total)
         )
     console.print(f"{run.scored:,} drivers scored by {run.model_version}; the score of {run.told:,} moved.")
+    if simulated:
+        console.print("The model rests on assumed or simulated claims, not on observed ones.", style="yellow")

@@ -174,6 +174,25 @@ ML_MODEL_LOAD_SECONDS = Gauge(
     registry=REGISTRY,
     multiprocess_mode="mostrecent",
 )
+ML_FEATURE_DRIFT = Gauge(
+    "ml_feature_drift",
+    "Population stability index of a feature against the model's training portfolio, last night; NaN: not known.",
+    ["feature"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+ML_SCORE_DRIFT = Gauge(
+    "ml_score_drift",
+    "Population stability index of the predicted frequency against the training portfolio, last night.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+ML_ACTUAL_TO_EXPECTED = Gauge(
+    "ml_actual_to_expected_claims",
+    "Claims of the last year over those that the model expects of the same drivers; NaN without cover.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
 
 # The business
 WEBSOCKET_CONNECTIONS_ACTIVE = Gauge(

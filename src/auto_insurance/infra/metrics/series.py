@@ -53,6 +53,8 @@ class SeriesPlan:
         default_factory=lambda: {"telematics-consumers-v2": (topics.TELEMATICS_EVENTS,)}
     )
     dead_letter_reasons: Sequence[str] = DEAD_LETTER_REASONS
+    features: Sequence[str] = ()
+    """Features of the risk model."""
 
 
 def init_series(plan: SeriesPlan | None = None, *, role: str = "api") -> None:
@@ -73,6 +75,8 @@ def init_series(plan: SeriesPlan | None = None, *, role: str = "api") -> None:
     for model_type in MODEL_TYPES:
         m.ML_INFERENCE_DURATION_SECONDS.labels(model_type)
         m.ML_BATCH_SIZE.labels(model_type)
+    for feature in plan.features:
+        m.ML_FEATURE_DRIFT.labels(feature)
 
 
 def _init_storage(tables: Iterable[str]) -> None:

@@ -9,17 +9,21 @@ from fastapi import APIRouter, Body, Path, Query, Response, status
 from auto_insurance.identity.deps import AdminUser
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
+from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.risk.registry import ModelRegistry
 from auto_insurance.risk.repository_models import ModelRow
 from auto_insurance.risk.schemas_models import (
     VERSION_PATTERN,
     ActivateRequest,
     ComparisonOut,
+    DriftItem,
+    DriftOut,
     ModelChangeItem,
     ModelItem,
     ModelsOut,
     RollBackRequest,
 )
+from auto_insurance.risk.training.drift import MOVED, STABLE
 
 router = APIRouter(prefix="/models")
 Registry = Annotated[ModelRegistry, service(ModelRegistry)]
@@ -53,6 +57,19 @@ async def add_model(
 ) -> ModelItem:
     """Check a model's files and keep them as a candidate. It scores nobody until it is activated."""
     return _item(registry, await registry.add(uow, version, package, admin.username))
+
+
+@router.get("/drift", summary="How far the book has moved", responses=problems(401, 403, 422, 503))
+async def drift(
+    uow: ReadTx,
+    watch: Annotated[DriftWatch, service(DriftWatch)],
+    admin: AdminUser,
+    nights: Annotated[int, Query(ge=1, le=400, description="How many nights back.")] = 30,
+) -> DriftOut:
+    """Give the nightly measurements, newest first: stability indices of features and score, claims over expected."""
+    return DriftOut(
+        stable_below=STABLE, moved_above=MOVED, nights=[DriftItem.of(night) for night in await watch.nights(uow, nights)]
+    )
 
 
 @router.post("/roll-back", summary="Go back to the champion before", responses=problems(401, 403, 409, 422, 503))

@@ -40,6 +40,9 @@ CONTRACT = {
     "db_table_size_bytes": ("table",),
     "db_index_hit_ratio": (),
     "ml_model_load_seconds": (),
+    "ml_feature_drift": ("feature",),
+    "ml_score_drift": (),
+    "ml_actual_to_expected_claims": (),
     "kafka_consumer_lag_seconds": ("topic", "consumer_group"),
     "kafka_offset_commits_total": (),
     "process_cpu_seconds_total": ("process",),
@@ -71,7 +74,8 @@ def test_the_names_and_labels_of_the_contract() -> None:
 
 
 def test_every_series_is_there_before_its_first_use() -> None:
-    metrics.init_series(metrics.SeriesPlan(routes=[("GET", "/a/{b:path}", 200)], tables=["trips"]), role="api")
+    plan = metrics.SeriesPlan(routes=[("GET", "/a/{b:path}", 200)], tables=["trips"], features=["night_share"])
+    metrics.init_series(plan, role="api")
     shown = samples(metrics.render())
     for name, (kind, _, _) in catalogue().items():
         assert shown.get(f"{name}_count" if kind == "histogram" else name), name
