@@ -12,7 +12,9 @@ from sqlalchemy import insert, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.pricing.models import premiums
 from auto_insurance.pricing.models_plans import plan_activations, plan_dislocations, rating_plans
+from auto_insurance.pricing.rating_inputs import RatingInputs
 
 MAX_LISTED = 200
 
@@ -110,3 +112,13 @@ async def dislocation(uow: UnitOfWork, dislocation_id: UUID) -> DislocationRow |
     query = select(plan_dislocations).where(plan_dislocations.c.dislocation_id == dislocation_id)
     row = (await uow.conn.execute(query)).mappings().first()
     return DislocationRow(**row) if row is not None else None
+
+
+async def newest_inputs(uow: UnitOfWork, below: str | None, limit: int) -> list[tuple[str, RatingInputs]]:
+    """Return the inputs of each driver's newest premium, from the last driver id down; ``below`` is where to go on."""
+    c = premiums.c
+    query = select(c.driver_id, c.inputs).distinct(c.driver_id).order_by(c.driver_id.desc(), c.version.desc())
+    if below is not None:
+        query = query.where(c.driver_id < below)
+    rows = await uow.conn.execute(query.limit(limit))
+    return [(driver_id, msgspec.convert(inputs, RatingInputs)) for driver_id, inputs in rows]
