@@ -47,10 +47,17 @@ from auto_insurance.infra.http.lanes import Lane
 from auto_insurance.infra.http.ratelimit import RateLimiter
 from auto_insurance.infra.redis import RedisClient, create_redis
 from auto_insurance.kernel.errors import Unavailable
+from auto_insurance.policies import billing_handlers
+from auto_insurance.policies.billing_parts import Money, money_options
+from auto_insurance.policies.service import PolicyService
+from auto_insurance.policies.statements import Statements
 from auto_insurance.portal.service import PortalService
 from auto_insurance.pricing import handlers as pricing_handlers
+from auto_insurance.pricing.corrections import Corrections
 from auto_insurance.pricing.plans import PlanRegistry
-from auto_insurance.pricing.service import PricingService
+from auto_insurance.pricing.plans_book import Dislocations
+from auto_insurance.pricing.replay_service import Replays
+from auto_insurance.pricing.service import PricingService, QuoteDoor, QuoteOptions
 from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.book import BookScoring
@@ -59,6 +66,7 @@ from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.risk.due import DueOptions, DueScores
 from auto_insurance.risk.microbatch import BatchOptions
 from auto_insurance.risk.predictor import Predictor, PredictorOptions
+from auto_insurance.risk.priceable import PriceableScores
 from auto_insurance.risk.registry import ModelRegistry, RegistryOptions
 from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskOptions, RiskService
@@ -247,8 +255,11 @@ def _compose(container: Container) -> None:
     models = ModelRegistry(RegistryOptions(simulated_may_price=simulated_may_price))
     risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
     plans = PlanRegistry()
+    limiter = RateLimiter(container.redis)
     cover, freezer = NoCover(), Freezer(telematics, drivers)
-    pricing = PricingService(drivers)
+    pricing = PricingService(drivers, PriceableScores(risk), plans, QuoteOptions(settings.pricing.quote_days))
+    money = Money(trips, money_options(settings.billing))
+    policies = PolicyService(pricing, drivers, money.ledger)
     for service in (
         passwords,
         users,
@@ -259,7 +270,7 @@ def _compose(container: Container) -> None:
             SessionOptions(
                 refresh_ttl=timedelta(days=settings.jwt.refresh_days), failures=settings.login.failures_per_minute
             ),
-            RateLimiter(container.redis),
+            limiter,
         ),
         keys,
         drivers,
@@ -284,7 +295,14 @@ def _compose(container: Container) -> None:
         BookScoring(database, trips, drivers, risk),
         DriftWatch(database, drivers, risk),
         plans,
+        Dislocations(plans),
         pricing,
+        QuoteDoor(limiter, settings.pricing.quotes_per_minute),
+        Corrections(plans, trips, risk),
+        Replays(plans, risk, trips, telematics, drivers),
+        *money.services,
+        policies,
+        money.jobs(database, policies),
         Archiver(database, archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
         ClaimIntake(drivers, cover, freezer),
@@ -370,8 +388,11 @@ def series_plan(settings: Settings, routes: Sequence[tuple[str, str, int]] = ())
         risk_claims_handlers.POLICIES_GROUP: (topics.POLICIES,),
         risk_claims_handlers.CLAIMS_GROUP: (topics.CLAIMS,),
         pricing_handlers.GROUP: (topics.RISK_SCORES,),
+        billing_handlers.MILES_GROUP: (topics.TRIPS,),
+        billing_handlers.CORRECTIONS_GROUP: (topics.PREMIUMS,),
         claims_handlers.CRASHES: (topics.ALERTS,),
         claims_handlers.EVIDENCE: (topics.TRIPS,),
+        pricing_handlers.CORRECTIONS_GROUP: (topics.TRIPS,),
     }
     return metrics.SeriesPlan(
         routes=routes, tables=tuple(metadata().tables), groups=groups, features=DRIFT_FEATURES
@@ -410,10 +431,13 @@ def domain_handlers(container: Container) -> Sequence[Handler]:
     """Return the consumers of the domain events."""
     subscriptions = (
         risk_handlers.subscription(container.get(RiskService), container.get(DueScores)),
+        billing_handlers.miles_subscription(container.get(Statements)),
+        billing_handlers.corrections_subscription(container.get(PolicyService)),
         risk_claims_handlers.policies_subscription(),
         risk_claims_handlers.claims_subscription(),
         pricing_handlers.subscription(container.get(PricingService)),
         claims_handlers.crashes(container.get(ClaimIntake)),
         claims_handlers.evidence(container.get(ClaimService)),
+        pricing_handlers.corrections_subscription(container.get(Corrections)),
     )
     return [EventHandler(subscription) for subscription in subscriptions]

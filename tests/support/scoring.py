@@ -15,7 +15,7 @@ from sqlalchemy import insert, select, update
 from auto_insurance.contracts.trips import TripChanged
 from auto_insurance.drivers.models import drivers, vehicles
 from auto_insurance.drivers.service import DriverService
-from auto_insurance.identity.deps import current_user
+from auto_insurance.identity.deps import current_user, optional_user
 from auto_insurance.identity.schemas import Principal, Role
 from auto_insurance.infra.bus.events import EventHandler, Subscription
 from auto_insurance.infra.bus.handler import Batch
@@ -23,10 +23,11 @@ from auto_insurance.infra.bus.protocol import Record
 from auto_insurance.infra.db.outbox import outbox
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.infra.http.app import AppOptions, AppState, attach_state, create_app
+from auto_insurance.infra.http.ratelimit import RateLimiter
 from auto_insurance.kernel import clock, events, ids
 from auto_insurance.kernel.events import Envelope, new_event
 from auto_insurance.kernel.outcome import Outcome
-from auto_insurance.pricing.service import PricingService
+from auto_insurance.pricing.service import PricingService, QuoteDoor
 from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.risk.registry import ModelRegistry
 from auto_insurance.risk.reporting import RiskReports
@@ -46,6 +47,7 @@ class World:
     drivers: DriverService
     risk: RiskService
     pricing: PricingService
+    quotes_per_minute: int = 1000
 
     def client(self, router: APIRouter, *, driver_id: str | None = None, admin: bool = False) -> httpx.AsyncClient:
         """Return a client of one domain's routes, signed in as a driver or as an admin."""
@@ -58,16 +60,19 @@ class World:
             RiskReports: RiskReports(self.risk, self.drivers),
             DriftWatch: DriftWatch(self.db, self.drivers, self.risk),
             PricingService: self.pricing,
+            QuoteDoor: QuoteDoor(RateLimiter(), self.quotes_per_minute),
         }
         attach_state(app, AppState(database=self.db, services=services))
         app.dependency_overrides[current_user] = lambda: person
+        app.dependency_overrides[optional_user] = lambda: person if admin or driver_id else None
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1")
 
 
 def make_world(db: Database) -> World:
     """Compose the services as the application does; only the parts of drivers that issue keys are left out."""
     people = DriverService(cast("Any", None), cast("Any", None))
-    return World(db, people, RiskService(TripService(), people), PricingService(people))
+    risk = RiskService(TripService(), people)
+    return World(db, people, risk, PricingService(people, risk))
 
 
 async def add_driver(uow: UnitOfWork, driver_id: str, **facts: Any) -> None:

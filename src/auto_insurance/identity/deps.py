@@ -85,6 +85,25 @@ OptionalUser = Annotated[Principal | None, Depends(optional_user)]
 """For routes that are open to everybody and know more for somebody who is signed in."""
 
 
+@_rule("public")
+async def optional_driver(
+    principal: OptionalUser,
+    driver_id: Annotated[
+        str | None,
+        Query(pattern=DRIVER_ID_PATTERN, description="A driver of ours that the caller may see, or `me`."),
+    ] = None,
+) -> str | None:
+    """Return the driver that somebody signed in asks for, None without. Raises ``NotAuthenticated``, ``DriverNotFound``."""
+    if driver_id is None:
+        return None
+    if principal is None:
+        raise NotAuthenticated("Sign in to ask for a driver.")
+    return policy.resolve_driver(principal, policy.Action.READ, driver_id)
+
+
+OptionalDriver = Annotated[str | None, Depends(optional_driver)]
+
+
 @_rule("admin")
 async def admin_user(principal: CurrentUser) -> Principal:
     """Return the signed-in person if it is an admin. Raises ``NotAllowed``."""

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
+from fastapi import APIRouter, Depends, Path, Request, Response, status
 
-from auto_insurance.identity.deps import DRIVER_ID_PATTERN, OptionalUser
-from auto_insurance.identity.errors import NotAuthenticated
-from auto_insurance.identity.policy import Action, resolve_driver
+from auto_insurance.identity.deps import OptionalDriver, OptionalUser
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
@@ -23,10 +21,6 @@ from auto_insurance.pricing.views import quote_out
 router = APIRouter(tags=["quotes"])
 Door = Annotated[QuoteDoor, service(QuoteDoor)]
 QuoteId = Annotated[str, Path(pattern=QUOTE_ID_PATTERN)]
-ForDriver = Annotated[
-    str | None,
-    Query(pattern=DRIVER_ID_PATTERN, description="A driver of ours that the caller may see, or `me`."),
-]
 
 
 def _address(request: Request) -> str:
@@ -58,7 +52,7 @@ async def create_quote(
     uow: Tx,
     once: OnceIfAsked,
     pricing: Pricing,
-    driver_id: ForDriver = None,
+    driver_id: OptionalDriver,
 ) -> Response:
     """Price and keep a quote. The same facts and plan give the same price; it holds until `expires_at`.
 
@@ -66,10 +60,6 @@ async def create_quote(
     with the facts and the driving that are known.
     """
     await door.admit(address)
-    if driver_id is not None:
-        if caller is None:
-            raise NotAuthenticated("Sign in to have a quote for a driver.")
-        driver_id = resolve_driver(caller, Action.READ, driver_id)
 
     async def work() -> QuoteOut:
         return await _out(uow, pricing, await pricing.quote(uow, body, driver_id=driver_id))
