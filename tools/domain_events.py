@@ -55,7 +55,7 @@ def _contract(module: ModuleType, versions: dict[str, int]) -> Contract:
         if inspect.isclass(value) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__
     ]
     parts = {part for struct in structs for hint in get_type_hints(struct).values() for part in _parts(hint)}
-    payloads = [struct for struct in structs if struct not in parts]
+    payloads = [one for one in structs if one not in parts and not any(base in structs for base in one.__mro__[1:])]
     named = [spec.name for spec in topics.ALL if f"``{spec.name}``" in (module.__doc__ or "")]
     if len(payloads) != 1 or not types or len(named) != 1:
         raise Undescribed(f"{module.__name__} needs one payload, names of types, and its topic in the docstring")

@@ -36,7 +36,18 @@ class PremiumCalculated(msgspec.Struct, frozen=True, kw_only=True):
     segment: int | None = None
     """For which policy, and which part of its term, it is charged."""
     corrects: int | None = None
-    """The version whose place it takes; with it, ``annual_premium_before`` is that version's."""
+    """The version whose place it takes; ``annual_premium_before`` is that version's."""
+    corrected_premium_id: UUID | None = None
     annual_premium_before: str | None = None
     cause: str | None = None
     """What came to light, such as ``trip.amended``."""
+
+
+class PremiumCorrected(PremiumCalculated, frozen=True, kw_only=True):
+    """The same as a reader of ``premium.corrected`` finds it: what is always there."""
+
+    effective_date: date
+    corrects: int
+    corrected_premium_id: UUID
+    annual_premium_before: str
+    cause: str

@@ -115,8 +115,11 @@ class Corrections:
 
     def _tell(self, uow: UnitOfWork, before: Premium, made: Premium, cause: str) -> None:
         told = msgspec.structs.replace(
-            announcement(made), annual_premium_before=str(before.annual_premium), cause=cause
-        )  # fmt: skip
+            announcement(made),
+            corrected_premium_id=before.premium_id,
+            annual_premium_before=str(before.annual_premium),
+            cause=cause,
+        )
         uow.publish(topics.PREMIUMS, new_event(told, type=PREMIUM_CORRECTED, version=1, key=made.driver_id))
         log.info("premium_corrected", version=made.version, corrects=before.version, cause=cause)
 
