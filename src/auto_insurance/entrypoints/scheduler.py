@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any
 
 import structlog
+from sqlalchemy import text
 
 from auto_insurance import bootstrap
 from auto_insurance.admin.business_metrics import collect
@@ -21,7 +22,10 @@ from auto_insurance.infra.config import Settings
 from auto_insurance.infra.db import idempotency
 from auto_insurance.infra.db.locks import leading
 from auto_insurance.infra.db.partitions_admin import PartitionsBusy
+from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
+from auto_insurance.policies.billing_jobs import BillingJobs
+from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk.book import BookScoring
 from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.telematics.archive import Archiver
@@ -34,6 +38,8 @@ TRIM_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 METRICS_EVERY_S = 15.0
 NIGHTLY_EVERY_S = 60.0
+BILLING_EVERY_S = 600.0
+PULSE_S = 2.0
 HANDLED_KEPT = timedelta(days=35)
 """Longer than any topic keeps its records, so that no event can come again after its note is gone."""
 
@@ -67,12 +73,13 @@ async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def prune(container: Container) -> None:
-    """Forget domain events handled long ago, ended sessions, answers to repeated requests and contacts of devices."""
+    """Forget what nobody needs any more: handled events, ended sessions, stored answers, old quotes and contacts."""
     async with leading(container.database, "prune") as uow:
         if uow is not None:
             await prune_handled(uow, clock.now() - HANDLED_KEPT)
             await container.get(AuthService).purge_expired(uow)
             await idempotency.forget_answers(uow, clock.now() - idempotency.KEPT)
+            await container.get(PricingService).forget_expired_quotes(uow)
     await container.get(ContactBook).forget_old()
 
 
@@ -80,6 +87,26 @@ async def score_nightly(container: Container) -> None:
     """Score everybody once a day, from the hour of the settings on; then look how far the book has moved."""
     await container.get(BookScoring).nightly(container.settings.ml.nightly_hour)
     await container.get(DriftWatch).nightly()
+
+
+async def bill(container: Container) -> None:
+    """Earn, invoice, remind and state what is due; of several schedulers one does it."""
+    async with leading(container.database, "billing") as uow:
+        if uow is not None:
+            await led(uow, container.get(BillingJobs).run(clock.now().date()))
+
+
+async def led(uow: UnitOfWork, work: Coroutine[Any, Any, object]) -> None:
+    """Do work in transactions of its own while ``uow`` leads, which must not be ended for doing nothing."""
+    task = asyncio.create_task(work)
+    try:
+        while not (await asyncio.wait({task}, timeout=PULSE_S))[0]:
+            await uow.conn.execute(text("SELECT 1"))
+    finally:
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task})
+    task.result()
 
 
 async def schedule(container: Container, stop: asyncio.Event) -> None:
@@ -93,6 +120,7 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
             ("retention", RETENTION_EVERY_S, lambda: until(stop, retain(container))),
             ("trim", TRIM_EVERY_S, container.log.trim),
             ("prune", PRUNE_EVERY_S, lambda: prune(container)),
+            ("billing", BILLING_EVERY_S, lambda: until(stop, bill(container))),
             ("nightly_scoring", NIGHTLY_EVERY_S, lambda: score_nightly(container)),
             ("business_metrics", METRICS_EVERY_S, lambda: collect(container.database)),
         ):

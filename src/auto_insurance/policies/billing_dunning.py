@@ -55,12 +55,16 @@ def next_stage(stage: Stage, due_on: date, stage_since: date, today: date, days:
     step = table(days)[stage]
     if step is None or today < due_on + timedelta(days=step.after_days):
         return None
-    if stage is not Stage.ISSUED:
-        apart = step.after_days - _entered_after(stage, days)
-        if today < stage_since + timedelta(days=apart):
-            return None
+    if today < stage_since + timedelta(days=days_apart(stage, days)):
+        return None
     return step.stage
 
 
-def _entered_after(stage: Stage, days: DunningDays) -> int:
-    return {Stage.REMINDED: days.reminder, Stage.FINAL_NOTICE: days.final_notice}[stage]
+def days_apart(stage: Stage, days: DunningDays) -> int:
+    """Return the days that must lie between entering a stage and the next one."""
+    return {
+        Stage.ISSUED: 0,
+        Stage.REMINDED: days.final_notice - days.reminder,
+        Stage.FINAL_NOTICE: days.lapse - days.final_notice,
+        Stage.LAPSED: 0,
+    }[stage]

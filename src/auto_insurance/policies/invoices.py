@@ -16,8 +16,10 @@ from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel import clock, ids
 from auto_insurance.policies import billing, postings, repository_ledger
 from auto_insurance.policies import repository_billing as repository
-from auto_insurance.policies.billing_dunning import Stage
+from auto_insurance.policies.billing_dunning import DunningDays, Stage
+from auto_insurance.policies.invoices_documents import invoice_html
 from auto_insurance.policies.ledger import new_entry
+from auto_insurance.policies.ledger_errors import InvoiceNotFound
 from auto_insurance.policies.postings import ZERO, EntryKind, InstalmentPlan
 from auto_insurance.policies.repository_billing import Instalment, Invoice
 from auto_insurance.policies.repository_ledger import TermRow
@@ -29,10 +31,11 @@ Lines = tuple[tuple[str, str], ...]
 
 class InvoiceOptions(msgspec.Struct, frozen=True):
     """``lead_days`` lie between an invoice and its due date; the fee is added to each instalment of a term that is
-    not paid at once."""
+    not paid at once; ``dunning`` is for what letters say."""
 
     lead_days: int = 14
     instalment_fee: Decimal = ZERO
+    dunning: DunningDays = DunningDays()
 
 
 class Invoices:
@@ -109,6 +112,13 @@ class Invoices:
     async def listed(self, uow: UnitOfWork, policy_id: str, *, limit: int, offset: int) -> tuple[list[Invoice], int]:
         """Return invoices of a policy, newest first, and how many there are."""
         return await repository.list_invoices(uow, policy_id, limit=limit, offset=offset)
+
+    async def html(self, uow: UnitOfWork, policy_id: str, number: int) -> str:
+        """Return an invoice, or the latest letter about it, as a page. Raises ``InvoiceNotFound``."""
+        invoice = await repository.get_invoice(uow, policy_id, number)
+        if invoice is None:
+            raise InvoiceNotFound("The policy has no such invoice.")
+        return invoice_html(invoice, self._options.dunning)
 
     async def due(self, uow: UnitOfWork, policy_id: str) -> Decimal:
         """Return what is invoiced and not paid."""

@@ -52,3 +52,10 @@ class InvalidSignature(AppError):
 
     kind = ErrorKind.UNAUTHENTICATED
     code = "invalid_signature"
+
+
+class InvoiceNotFound(AppError):
+    """No such invoice of the policy."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "invoice_not_found"

@@ -75,11 +75,11 @@ class PaymentProvider(Protocol):
 class LocalProvider:
     """Moves no money: every token succeeds but those for tests. Deterministic, and without a network.
 
-    Callbacks are signed with HMAC-SHA256 over the body, in hex.
+    Callbacks are signed with HMAC-SHA256 over the body, in hex; without a secret none is taken.
     """
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret.encode()
+    def __init__(self, secret: str | None) -> None:
+        self._secret = None if secret is None else secret.encode()
 
     @property
     def name(self) -> str:
@@ -102,7 +102,9 @@ class LocalProvider:
         return Outcome(PaymentStatus.SUCCEEDED, reference)
 
     def sign(self, body: bytes) -> str:
-        """Return the signature of a callback."""
+        """Return the signature of a callback. Raises ``InvalidSignature`` without a secret."""
+        if self._secret is None:
+            raise InvalidSignature("Callbacks are not taken: no secret is set for them.")
         return hmac.new(self._secret, body, sha256).hexdigest()
 
     def read_callback(self, body: bytes, signature: str) -> Callback:

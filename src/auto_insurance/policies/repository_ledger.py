@@ -109,6 +109,15 @@ async def terms_of(uow: UnitOfWork, policy_id: str) -> list[TermRow]:
     return [_term(row) for row in await uow.conn.execute(query)]
 
 
+async def terms_of_many(uow: UnitOfWork, policy_ids: Sequence[str]) -> dict[str, list[TermRow]]:
+    """Return the terms of policies in order, by policy."""
+    query = select(ledger_terms).where(_TERM.policy_id.in_(policy_ids)).order_by(_TERM.policy_id, _TERM.term)
+    found: dict[str, list[TermRow]] = {policy_id: [] for policy_id in policy_ids}
+    for row in await uow.conn.execute(query):
+        found[row.policy_id].append(_term(row))
+    return found
+
+
 async def latest_term(uow: UnitOfWork, policy_id: str, on: date, *, lock: bool = False) -> TermRow | None:
     """Return the term in which a day lies: the last that has begun, else the first."""
     query = (

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+from auto_insurance.contracts.pricing import PremiumCorrected
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.policies import (
+    billing_corrections,
     binding,
     changing,
     renewing,
@@ -65,6 +67,10 @@ class PolicyService:
     async def lapse(self, uow: UnitOfWork, policy_id: str, on: date, reason: str) -> Change:
         """Let cover stop on a day for want of payment. Raises ``PolicyNotFound``, ``IllegalTransition``."""
         return await stopping.lapse(self._desk, uow, await self._desk.load(uow, policy_id), on, THE_SYSTEM, reason)
+
+    async def correct(self, uow: UnitOfWork, told: PremiumCorrected) -> Change | None:
+        """Put a corrected price in the place of the one that it corrects; None if no stretch rests on that."""
+        return await billing_corrections.correct(self._desk, uow, told)
 
     # --- reads ---
 

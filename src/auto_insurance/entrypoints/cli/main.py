@@ -14,6 +14,7 @@ from auto_insurance.entrypoints.cli.databases import pool as db_pool
 from auto_insurance.entrypoints.cli.datasets import dataset
 from auto_insurance.entrypoints.cli.doctor import doctor
 from auto_insurance.entrypoints.cli.drive import replay
+from auto_insurance.entrypoints.cli.ledgers import show_ledger, verify_ledger
 from auto_insurance.entrypoints.cli.partitions import (
     archive,
     convert,
@@ -111,6 +112,14 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
             ("list", list_groups, ("", "--json")),
             ("describe", describe, ("telematics-consumers-v2",)),
             ("forget", forget, ("old-reports", "old-reports --yes")),
+        ),
+    ),
+    (
+        "ledger",
+        "Money in double entry: what is booked for a policy, and whether all of it is right.",
+        (
+            ("show", show_ledger, ("POL-000001", "POL-000001 --entries 1000 --json")),
+            ("verify", verify_ledger, ("", "POL-000001", "--json || echo wrong")),
         ),
     ),
     (

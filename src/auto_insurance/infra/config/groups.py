@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -319,4 +320,42 @@ class LoginSettings(Group):
     )
     admin_password: SecretStr | None = setting(
         "ADMIN_PASSWORD", None, "Creates the account `admin` with this password where there is no administrator yet."
+    )
+
+
+class BillingSettings(Group):
+    """Invoices, reminders and statements of miles."""
+
+    instalments: Literal["annual", "half_yearly", "quarterly", "monthly"] = setting(
+        "BILLING_INSTALMENTS", "monthly", "How a term is paid for where nobody chose."
+    )
+    instalment_fee: Decimal = setting(
+        "BILLING_INSTALMENT_FEE",
+        Decimal(0),
+        "Added to each instalment of a term that is not paid at once, in the plan's currency.",
+        ge=0,
+        le=1000,
+        decimal_places=2,
+    )
+    lead_days: int = setting(
+        "BILLING_LEAD_DAYS", 14, "Days between an invoice and its due date, at least.", ge=1, le=90
+    )
+    reminder_days: int = setting(
+        "BILLING_REMINDER_DAYS", 7, "Days after the due date when an unpaid invoice is reminded of.", ge=1, le=365
+    )
+    final_notice_days: int = setting(
+        "BILLING_FINAL_NOTICE_DAYS",
+        14,
+        "Days after the due date of the final notice; above the reminder's.",
+        ge=2,
+        le=365,
+    )
+    lapse_days: int = setting(
+        "BILLING_LAPSE_DAYS", 30, "Days after the due date when cover stops; above the final notice's.", ge=3, le=365
+    )
+    settle_days: int = setting(
+        "BILLING_SETTLE_DAYS", 5, "Days after a month's end that late trips have until its statement.", ge=0, le=28
+    )
+    callback_secret: SecretStr | None = setting(
+        "PAYMENT_CALLBACK_SECRET", None, "Signs what the payment provider tells; without it callbacks are refused."
     )

@@ -25,6 +25,7 @@ def broken_rules(settings: Settings) -> Iterator[Problem]:
     if 0 < settings.retention.months < LEAST_RETENTION:
         # Younger months may still be written to by devices that send late.
         yield Problem("RETENTION_MONTHS", f"must be 0 (keep everything) or at least {LEAST_RETENTION}")
+    yield from _billing(settings)
     yield from _addresses(settings)
     if settings.environment in {Environment.PRODUCTION, Environment.STAGING}:
         yield from _secrets(settings)
@@ -45,6 +46,14 @@ def _sasl(settings: Settings) -> Iterator[Problem]:
     for name, value in (("KAFKA_SASL_USERNAME", kafka.sasl_username), ("KAFKA_SASL_PASSWORD", kafka.sasl_password)):
         if not value:
             yield Problem(name, f"is needed with KAFKA_SECURITY_PROTOCOL={kafka.security_protocol}")
+
+
+def _billing(settings: Settings) -> Iterator[Problem]:
+    billing = settings.billing
+    if billing.final_notice_days <= billing.reminder_days:
+        yield Problem("BILLING_FINAL_NOTICE_DAYS", "must be above BILLING_REMINDER_DAYS: the reminder comes first")
+    if billing.lapse_days <= billing.final_notice_days:
+        yield Problem("BILLING_LAPSE_DAYS", "must be above BILLING_FINAL_NOTICE_DAYS: cover stops after the notice")
 
 
 def _addresses(settings: Settings) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from auto_insurance.infra.config.groups import (
+    BillingSettings,
     CacheSettings,
     DatabaseSettings,
     Environment,
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     telematics: TelematicsSettings = Field(default_factory=TelematicsSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     trips: TripSettings = Field(default_factory=TripSettings)
+    billing: BillingSettings = Field(default_factory=BillingSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
