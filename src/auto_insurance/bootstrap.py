@@ -49,7 +49,9 @@ from auto_insurance.infra.redis import RedisClient, create_redis
 from auto_insurance.kernel.errors import Unavailable
 from auto_insurance.policies import billing_handlers
 from auto_insurance.policies.billing_parts import Money, money_options
-from auto_insurance.policies.service import PolicyService
+from auto_insurance.policies.calendar import PolicyCalendar
+from auto_insurance.policies.papers import Papers
+from auto_insurance.policies.service import Method, PolicyOptions, PolicyService
 from auto_insurance.policies.statements import Statements
 from auto_insurance.portal.service import PortalService
 from auto_insurance.pricing import handlers as pricing_handlers
@@ -93,7 +95,7 @@ from auto_insurance.trips.trace import TraceOptions
 log = structlog.get_logger(__name__)
 S = TypeVar("S")
 TOPICS_RETRY_S = 1.0
-ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "claims", "portal")
+ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "policies", "claims", "portal")
 _TABLES = (
     "infra.bus.models",
     "infra.db.outbox",
@@ -108,6 +110,7 @@ _TABLES = (
     "pricing.models",
     "claims.models",
     "pricing.models_plans",
+    "policies.models",
     "policies.models_ledger",
     "policies.models_billing",
 )
@@ -259,7 +262,7 @@ def _compose(container: Container) -> None:
     cover, freezer = NoCover(), Freezer(telematics, drivers)
     pricing = PricingService(drivers, PriceableScores(risk), plans, QuoteOptions(settings.pricing.quote_days))
     money = Money(trips, money_options(settings.billing))
-    policies = PolicyService(pricing, drivers, money.ledger)
+    policies = PolicyService(pricing, drivers, money.ledger, policy_options(settings))
     for service in (
         passwords,
         users,
@@ -302,6 +305,8 @@ def _compose(container: Container) -> None:
         Replays(plans, risk, trips, telematics, drivers),
         *money.services,
         policies,
+        Papers(policies, risk),
+        PolicyCalendar(database, policies.step, offer_days=settings.policies.offer_days),
         money.jobs(database, policies),
         Archiver(database, archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
@@ -309,6 +314,19 @@ def _compose(container: Container) -> None:
         ClaimService(cover, freezer),
     ):
         services[type(service)] = service
+
+
+def policy_options(settings: Settings) -> PolicyOptions:
+    """Return the insurer's periods and rules."""
+    said = settings.policies
+    return PolicyOptions(
+        notice_days=said.notice_days,
+        notice_nonpayment_days=said.notice_nonpayment_days,
+        reinstate_days=said.reinstate_days,
+        offer_days=said.offer_days,
+        auto_renew=said.auto_renew,
+        insured_method=Method(said.cancel_method),
+    )
 
 
 def predictor(settings: Settings) -> Predictor:

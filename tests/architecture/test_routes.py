@@ -91,7 +91,9 @@ def test_lists_have_pages() -> None:
     for path, operations in schema["paths"].items():
         for method, operation in operations.items():
             answer = operation["responses"].get("200", {}).get("content", {}).get("application/json", {})
-            assert answer.get("schema", {}).get("type") != "array", f"{method} {path} answers a list without bound"
+            if answer.get("schema", {}).get("type") == "array":
+                names = {parameter["name"] for parameter in operation["parameters"]}
+                assert {"skip", "limit"} <= names, f"{method} {path} answers a list without bound"
             if "Page_" in answer.get("schema", {}).get("$ref", ""):
                 names = {parameter["name"] for parameter in operation["parameters"]}
                 assert {"page", "page_size"} <= names, f"{method} {path}"

@@ -25,6 +25,7 @@ from auto_insurance.infra.db.partitions_admin import PartitionsBusy
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.policies.billing_jobs import BillingJobs
+from auto_insurance.policies.calendar import PolicyCalendar
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk.book import BookScoring
 from auto_insurance.risk.drift import DriftWatch
@@ -37,6 +38,7 @@ RETENTION_EVERY_S = 6 * 3600.0
 TRIM_EVERY_S = 60.0
 PRUNE_EVERY_S = 3600.0
 METRICS_EVERY_S = 15.0
+POLICIES_EVERY_S = 30.0
 NIGHTLY_EVERY_S = 60.0
 BILLING_EVERY_S = 600.0
 PULSE_S = 2.0
@@ -109,6 +111,11 @@ async def led(uow: UnitOfWork, work: Coroutine[Any, Any, object]) -> None:
     task.result()
 
 
+async def move_policies(container: Container) -> None:
+    """Begin, end, offer and renew the terms whose time has come."""
+    await container.get(PolicyCalendar).run()
+
+
 async def schedule(container: Container, stop: asyncio.Event) -> None:
     """Run all jobs until ``stop``."""
     await bootstrap.prepare_log(container, stop)
@@ -122,6 +129,7 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
             ("prune", PRUNE_EVERY_S, lambda: prune(container)),
             ("billing", BILLING_EVERY_S, lambda: until(stop, bill(container))),
             ("nightly_scoring", NIGHTLY_EVERY_S, lambda: score_nightly(container)),
+            ("policies", POLICIES_EVERY_S, lambda: move_policies(container)),
             ("business_metrics", METRICS_EVERY_S, lambda: collect(container.database)),
         ):
             group.create_task(process.every(stop, interval_s, name, job))

@@ -144,7 +144,7 @@ async def step(desk: Desk, uow: UnitOfWork, policy: Policy) -> int:
 
     The policy is locked. May be repeated: what has been done is not due any more.
     """
-    done, now = 0, clock.now()
+    now = clock.now()
     running = await desk.term_on(uow, policy, None)
     if running.row.status == Status.BOUND and running.row.starts_at <= now:
         await activate(desk, uow, running, THE_SYSTEM)
@@ -152,11 +152,33 @@ async def step(desk: Desk, uow: UnitOfWork, policy: Policy) -> int:
     ends = running.row.ends_at
     if running.row.status in {Status.ACTIVE, Status.LAPSED} and ends <= now:
         return await _end(desk, uow, running)
-    due = ends <= now + timedelta(days=desk.options.offer_days)
-    if running.row.status == Status.ACTIVE and due and await desk.next_term(uow, policy, running.row) is None:
-        await offer(desk, uow, running, THE_SYSTEM)
-        done = 1
-    return done
+    if running.row.status != Status.ACTIVE or ends > now + timedelta(days=desk.options.offer_days):
+        return 0
+    if await desk.next_term(uow, policy, running.row) is not None:
+        return 0
+    await offer(desk, uow, running, THE_SYSTEM)
+    return 1
+
+
+async def offer_again(desk: Desk, uow: UnitOfWork, policy_id: str, actor: Actor) -> None:
+    """Offer a next term again that went with a cancellation, when the running one has come back."""
+    policy = await desk.load(uow, policy_id)
+    running = await desk.term_on(uow, policy, None)
+    following = await desk.next_term(uow, policy, running.row)
+    if following is not None and following.row.status == Status.CANCELLED:
+        await offer(desk, uow, running, actor)
+
+
+async def decline(desk: Desk, uow: UnitOfWork, policy: Policy, actor: Actor, reason: str) -> Change:
+    """Decline the next term, offered or bound: the policy ends with the running one. The policy is locked.
+
+    Raises ``IllegalTransition`` if there is nothing to decline.
+    """
+    running = await desk.term_on(uow, policy, None)
+    change = await drop_next(desk, uow, running, actor, reason)
+    if change is None:
+        raise IllegalTransition(running.row.status, "have its renewal declined", [])
+    return change
 
 
 async def _end(desk: Desk, uow: UnitOfWork, running: Snapshot) -> int:

@@ -97,9 +97,7 @@ async def to_end(uow: UnitOfWork, at: datetime, limit: int) -> list[str]:
 async def to_offer(uow: UnitOfWork, until: datetime, limit: int) -> list[str]:
     """Return policies with a running term that ends until an instant and has no next one, the oldest first."""
     c, later = policy_terms.c, policy_terms.alias("later")
-    has_next = exists().where(
-        later.c.policy_id == c.policy_id, later.c.term == c.term + 1, later.c.status != "cancelled"
-    )
+    has_next = exists().where(later.c.policy_id == c.policy_id, later.c.term == c.term + 1)
     query = (
         select(c.policy_id)
         .where(_RUNNING, c.status == "active", c.ends_at <= until, ~has_next)

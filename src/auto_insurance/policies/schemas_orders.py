@@ -91,6 +91,12 @@ class ReinstateIn(_Input):
     revision: Revision = None
 
 
+class DeclineIn(_Input):
+    """No next term."""
+
+    reason: Reason = "declined by the policyholder"
+
+
 class RenewIn(_Input):
     """The next term."""
 

@@ -172,7 +172,12 @@ class PolicyService:
     ) -> Change:
         """Bring a cancelled or lapsed policy back without a gap, or refuse."""
         policy = await self._desk.load(uow, policy_id, revision=revision)
-        return await stopping.reinstate(self._desk, uow, policy, actor, reason, no_losses=no_losses, store=not preview)
+        change = await stopping.reinstate(
+            self._desk, uow, policy, actor, reason, no_losses=no_losses, store=not preview
+        )
+        if not preview:
+            await renewing.offer_again(self._desk, uow, policy_id, actor)
+        return change
 
     async def renew(
         self,
@@ -187,6 +192,10 @@ class PolicyService:
         """Bind the next term, as offered or at an offer made now."""
         policy = await self._desk.load(uow, policy_id, revision=revision)
         return await renewing.renew(self._desk, uow, policy, actor, months=months, store=not preview)
+
+    async def decline(self, uow: UnitOfWork, policy_id: str, actor: Actor, reason: str) -> Change:
+        """Decline the next term, offered or bound."""
+        return await renewing.decline(self._desk, uow, await self._desk.load(uow, policy_id), actor, reason)
 
     async def step(self, uow: UnitOfWork, policy_id: str) -> int:
         """Do what is due of a policy by now; returns how much that was. For the scheduler, may be repeated."""

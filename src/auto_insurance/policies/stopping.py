@@ -109,11 +109,11 @@ async def reinstate(
     return change
 
 
-async def drop_next(desk: Desk, uow: UnitOfWork, written: Snapshot, actor: Actor, reason: str) -> None:
-    """Cancel a next term that is bound, withdraw one that is only offered."""
+async def drop_next(desk: Desk, uow: UnitOfWork, written: Snapshot, actor: Actor, reason: str) -> Change | None:
+    """Cancel a next term that is bound, withdraw one that is only offered; None if there is neither."""
     following = await desk.next_term(uow, written.policy, written.row)
     if following is None:
-        return
+        return None
     row = following.row
     if row.status == Status.BOUND:
         status, kind, method = after(Status.BOUND, Action.CANCEL), Kind.CANCELLED, Method.FLAT
@@ -124,8 +124,9 @@ async def drop_next(desk: Desk, uow: UnitOfWork, written: Snapshot, actor: Actor
         status = after(Status.QUOTED, Action.WITHDRAW)
         change = _stopped(following, Kind.WITHDRAWN, status, (), row.starts_on, actor, reason, {})
     else:
-        return
+        return None
     await desk.writer.write(uow, change)
+    return change
 
 
 def _allowed(order: CancelOrder, actor: Actor) -> None:

@@ -31,6 +31,7 @@ from auto_insurance.infra.config.groups import (
     TripSettings,
     setting,
 )
+from auto_insurance.infra.config.groups_policies import PolicySettings
 
 
 class Settings(BaseSettings):
@@ -59,6 +60,7 @@ class Settings(BaseSettings):
     telematics: TelematicsSettings = Field(default_factory=TelematicsSettings)
     retention: RetentionSettings = Field(default_factory=RetentionSettings)
     trips: TripSettings = Field(default_factory=TripSettings)
+    policies: PolicySettings = Field(default_factory=PolicySettings)
     billing: BillingSettings = Field(default_factory=BillingSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)
 

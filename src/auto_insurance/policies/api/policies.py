@@ -17,7 +17,7 @@ from auto_insurance.policies.lifecycle import Status
 from auto_insurance.policies.papers import Papers
 from auto_insurance.policies.records import Policy
 from auto_insurance.policies.schemas import ChangeOut, PolicyItem, PolicyOut, TransactionOut
-from auto_insurance.policies.schemas_orders import BindIn, CancelIn, EndorseIn, ReinstateIn, RenewIn
+from auto_insurance.policies.schemas_orders import BindIn, CancelIn, DeclineIn, EndorseIn, ReinstateIn, RenewIn
 from auto_insurance.policies.service import BindOrder, CancelOrder, EndorseOrder, PolicyService
 
 router = APIRouter(tags=["policies"])
@@ -214,6 +214,24 @@ async def renew(
             uow, policy.policy_id, actor_of(caller), months=body.months, revision=body.revision, preview=preview
         )
         return ChangeOut.of(change, preview=preview)
+
+    return await once.run(caller.user_id, work)
+
+
+@router.post(
+    "/policies/{policy_id}/decline-renewal",
+    summary="Decline the next term",
+    response_model=ChangeOut,
+    responses=_CHANGES,
+)
+async def decline_renewal(
+    policy: AccessiblePolicy, body: DeclineIn, caller: CurrentUser, uow: Tx, once: OnceIfAsked, policies: Policies
+) -> Response:
+    """Let the policy end with the running term: the offer is withdrawn, a next term that is bound cancelled."""
+
+    async def work() -> ChangeOut:
+        change = await policies.decline(uow, policy.policy_id, actor_of(caller), body.reason)
+        return ChangeOut.of(change, preview=False)
 
     return await once.run(caller.user_id, work)
 
