@@ -1,8 +1,8 @@
 """What a charged premium rested on turns out otherwise: a late trip, a changed one, one that was disputed.
 
-The driving behind the charge is summed again over the same window, judged by the same model and rated with the same plan.
-If that is other money, a version of its own takes the place of the old one from its first day on. Newer driving never
-gets in: a score alone moves no charged premium.
+The driving behind the charge is summed again over the same window, judged by the same model and rated with the same
+plan. If that is other money, a version of its own takes the place of the old one from its first day on. Newer driving
+never gets in: a score alone moves no charged premium.
 """
 
 from __future__ import annotations

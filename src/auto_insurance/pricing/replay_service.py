@@ -48,7 +48,7 @@ _STEP = timedelta(microseconds=1)
 class Events(Protocol):
     """What a replay needs of the telematics service."""
 
-    async def known_at(
+    async def known_and_archived(
         self, uow: UnitOfWork, device_id: str, drivers: Collection[str], start: datetime, end: datetime, known: datetime
     ) -> KnownEvents: ...
 
@@ -132,9 +132,7 @@ class Replays:
         score = await self._scores.get(uow, premium.score_id)
         return None if score is None else driving_of(score)
 
-    async def _again(
-        self, uow: UnitOfWork, premium: Premium, stored: Driving | None, *, from_events: bool
-    ) -> Found:
+    async def _again(self, uow: UnitOfWork, premium: Premium, stored: Driving | None, *, from_events: bool) -> Found:
         if stored is None:
             return Found(Source.NONE if premium.model_version is None else Source.INPUTS, None)
         found = await self._cut(uow, premium.driver_id, stored) if from_events else None
@@ -171,7 +169,7 @@ class Replays:
             while at < end:
                 until = min(at + PAGE, end)
                 drivers = _drivers(history, at, until)
-                page = await self._events.known_at(uow, device_id, drivers, at, until, stored.known_at)
+                page = await self._events.known_and_archived(uow, device_id, drivers, at, until, stored.known_at)
                 refolder.add(page.events)
                 events, archived, at = events + len(page.events), archived + page.archived, until
                 own += sum(name == driver_id for name in page.events.drivers)

@@ -77,11 +77,23 @@ class TelematicsService:
         start: datetime,
         end: datetime,
         known: datetime,
-    ) -> KnownEvents:
+    ) -> Columns:
         """Return a device's events of [start, end) that had arrived by ``known``, archived months included.
 
         ``drivers`` are those that had the device then. Raises ``ArchiveDamaged``.
         """
+        return (await self.known_and_archived(uow, device_id, drivers, start, end, known)).events
+
+    async def known_and_archived(
+        self,
+        uow: UnitOfWork,
+        device_id: str,
+        drivers: Collection[str],
+        start: datetime,
+        end: datetime,
+        known: datetime,
+    ) -> KnownEvents:
+        """Return the same, and how many of the events were read from the archive. Raises ``ArchiveDamaged``."""
         return await history.known_at(uow, self._archive, device_id, drivers, start, end, known)
 
     async def session_bounds(self, uow: UnitOfWork, device_id: str, t_us: int, gap_us: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Cuts a device's events into trips again, apart from what is stored of trips: to replay what was made of them. Pure."""
+"""Cuts events into trips again, apart from what is stored of trips: to replay what was made of them. Pure."""
 
 from __future__ import annotations
 

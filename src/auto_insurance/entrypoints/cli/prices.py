@@ -34,8 +34,8 @@ def replay_premium(
 ) -> None:
     """Make a stored premium [b]again[/b] and compare it with what is stored, line by line.
 
-    Driving events are cut into trips again (archived months included), the model judges them, the plan rates them. Where
-    the events are gone, the stored feature vector stands in; the answer says which.
+    Driving events are cut into trips again (archived months included), the model judges them, the plan rates them.
+    Where the events are gone, the stored feature vector stands in; the answer says which.
 
     Ends with 0 if the price comes out the same to the cent, with 1 and the first place that differs if not.
     """
@@ -83,7 +83,15 @@ def show_prices(
     if now.indicated is not None:
         say(f"The latest score indicates {now.indicated.annual_premium} a year; nobody is charged it yet.")
     rows = [
-        (p.version, p.kind, p.effective_date, p.annual_premium, p.reason, f"{p.created_at:%Y-%m-%d %H:%M}", p.premium_id)
+        (
+            p.version,
+            p.kind,
+            p.effective_date,
+            p.annual_premium,
+            p.reason,
+            f"{p.created_at:%Y-%m-%d %H:%M}",
+            p.premium_id,
+        )
         for p in before
     ]
     print_table(("version", "kind", "from", "a year", "reason", "made", "premium"), rows, ("version", "a year"))
