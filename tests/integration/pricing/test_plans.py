@@ -131,23 +131,15 @@ async def test_a_report_on_a_plan_that_was_replaced_meanwhile_does_not_count(boo
         await _activate(book.db, plans, "standard-2", TODAY_DATE + timedelta(days=1))
 
 
-@pytest.mark.parametrize(
-    ("version", "start", "why", "field"),
-    [
+async def test_what_cannot_be_activated(book: World, plans: PlanRegistry) -> None:
+    for version, start, why, field in (
         ("standard-2", TODAY_DATE - timedelta(days=1), "x", "effective_from"),
         ("standard-1", TODAY_DATE, "x", "version"),
         ("standard-2", TODAY_DATE, "  ", "reason"),
-    ],
-)
-async def test_what_cannot_be_activated(
-    book: World, plans: PlanRegistry, version: str, start: date, why: str, field: str
-) -> None:
-    with pytest.raises(InvalidActivation) as caught:
-        await _activate(book.db, plans, version, start, why)
-    assert caught.value.errors[0].field == field
-
-
-async def test_a_plan_is_not_in_force_before_its_own_first_day(book: World, plans: PlanRegistry) -> None:
+    ):
+        with pytest.raises(InvalidActivation) as caught:
+            await _activate(book.db, plans, version, start, why)
+        assert caught.value.errors[0].field == field
     async with book.db.begin() as uow:
         await plans.add(uow, MINE.replace("effective_from = 2026-01-01", "effective_from = 2027-01-01"), "ada")
     with pytest.raises(InvalidActivation, match="holds from 2027-01-01 on"):
@@ -253,17 +245,14 @@ async def test_over_http(client: httpx.AsyncClient, book: World, plans: PlanRegi
     assert listed["activations"][0]["dislocation_id"] == report["dislocation_id"]
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status"),
-    [
+async def test_what_is_refused_over_http(client: httpx.AsyncClient) -> None:
+    nobody = "0198c0de-0000-7000-8000-000000000001"
+    past = {"effective_from": "2020-01-01", "reason": "x"}
+    for method, path, body, status in (
         ("GET", "/pricing/plans/no-such", None, 404),
         ("GET", "/pricing/plans/No Such", None, 422),
-        ("GET", "/pricing/plans/standard-2/dislocations/0198c0de-0000-7000-8000-000000000001", None, 404),
+        ("GET", f"/pricing/plans/standard-2/dislocations/{nobody}", None, 404),
         ("POST", "/pricing/plans", {"document": "x"}, 422),
-        ("POST", "/pricing/plans/standard-2/activate", {"effective_from": "2020-01-01", "reason": "x"}, 422),
-    ],
-)
-async def test_what_is_refused_over_http(
-    client: httpx.AsyncClient, method: str, path: str, body: dict[str, str] | None, status: int
-) -> None:
-    assert (await client.request(method, path, json=body)).status_code == status
+        ("POST", "/pricing/plans/standard-2/activate", past, 422),
+    ):
+        assert (await client.request(method, path, json=body)).status_code == status, path
