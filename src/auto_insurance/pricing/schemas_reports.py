@@ -94,7 +94,9 @@ class DiscountInfoOut(BaseModel):
     plan_basis: str
     participation: DiscountOut
     driving: DiscountOut
-    max_change_per_term_percent: float = Field(description="The driving factor moves by at most this from term to term.")
+    max_change_per_term_percent: float = Field(
+        description="The driving factor moves by at most this from term to term."
+    )
     worst_driving_percent: float = Field(description="The most that driving can add.")
     best_annual_premium: Money = Field(description="The price at the best driving factor, however many terms away.")
     discounts: list[AdjustmentOut]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from auto_insurance.contracts import topics
-from auto_insurance.contracts.trips import TRIP_AMENDED, TRIP_COMPLETED, TRIP_WITHDRAWN
+from auto_insurance.contracts.trips import TRIP_AMENDED, TRIP_COMPLETED, TRIP_WITHDRAWN, TripChanged
 from auto_insurance.kernel.clock import FrozenClock
 from auto_insurance.kernel.events import Envelope, new_event
 from auto_insurance.kernel.outcome import Drop, Ok
@@ -50,12 +50,15 @@ def _corrections(world: World, plan: RatingPlan | None = None) -> Corrections:
 
 
 def _event(kind: str, world_event: Envelope, start: object) -> Envelope:
-    return new_event({**world_event.data, "start_time": start}, type=kind, version=1, key=world_event.key)
+    payload = msgspec.convert({**world_event.data, "start_time": start}, TripChanged)
+    return new_event(payload, type=kind, version=1, key=world_event.key)
 
 
 async def _late_trip(world: World, **sums: object) -> Envelope:
     async with world.db.begin() as uow:
-        trip_id = await add_trip(uow, "DRV001", LAST_MONTH, **({"distance_miles": 300.0, "harsh_braking_count": 300} | sums))
+        trip_id = await add_trip(
+            uow, "DRV001", LAST_MONTH, **({"distance_miles": 300.0, "harsh_braking_count": 300} | sums)
+        )
     told = trip_event(TRIP_COMPLETED, trip_id, "DRV001")
     return _event(TRIP_COMPLETED, told, LAST_MONTH.isoformat())
 
@@ -115,7 +118,9 @@ async def test_newer_driving_corrects_nothing(world: World, charged: Premium, fr
             uow, "DRV001", TODAY + timedelta(days=3), distance_miles=900.0, harsh_braking_count=900
         )
         await world.risk.score_driver(uow, "DRV001", "trip.completed")
-    told = _event(TRIP_COMPLETED, trip_event(TRIP_COMPLETED, trip_id, "DRV001"), (TODAY + timedelta(days=3)).isoformat())
+    told = _event(
+        TRIP_COMPLETED, trip_event(TRIP_COMPLETED, trip_id, "DRV001"), (TODAY + timedelta(days=3)).isoformat()
+    )
     await deliver(world.db, corrections_subscription(_corrections(world)), [told])
     assert await _charged_rows(world) == [charged]
     late = await _late_trip(world, distance_miles=1.0, harsh_braking_count=1)

@@ -59,7 +59,7 @@ async def test_bind_takes_the_newest_score_and_says_what_it_rests_on(driven: Wor
     assert bound.driving.features == score.features
     assert (bound.driving_from, bound.driving_to) == (score.window_from, score.window_to)
     assert charged_relativity(bound) > 1
-    assert replay_all(bound.worksheet)
+    assert replay_all(bound.worksheet).annual_premium == bound.annual_premium
     async with driven.db.read() as uow:
         assert await driven.pricing.get(uow, bound.premium_id) == bound, "what is read is what was stored"
         rating = await driven.pricing.rating_of(uow, bound)
@@ -122,7 +122,9 @@ async def test_the_price_of_a_day_is_the_latest_that_took_effect(driven: World) 
         driven, "endorsement", DAY + timedelta(days=30), risk_changes=RiskChanges(coverage="liability")
     )
     async with driven.db.read() as uow:
-        found = [await driven.pricing.charged_on(uow, "DRV001", DAY + timedelta(days=n)) for n in (-1, 0, 29, 30, 364, 365)]
+        found = [
+            await driven.pricing.charged_on(uow, "DRV001", DAY + timedelta(days=n)) for n in (-1, 0, 29, 30, 364, 365)
+        ]
         many = await driven.pricing.latest_many(uow, ["DRV001"])
     assert [None if premium is None else premium.version for premium in found] == [None, 1, 1, 3, 3, 2]
     assert (renewed.version, out_of_order.version, many["DRV001"].version) == (2, 3, 1)

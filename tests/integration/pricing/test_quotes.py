@@ -62,7 +62,7 @@ async def test_the_same_facts_have_the_same_price(world: World) -> None:
     assert one.quote_id != other.quote_id
     assert (one.inputs, one.worksheet, one.annual_premium) == (other.inputs, other.worksheet, other.annual_premium)
     assert found == one
-    assert replay_all(one.worksheet)
+    assert replay_all(one.worksheet).annual_premium == one.annual_premium
 
 
 async def test_ages_serve_instead_of_dates_and_unknown_is_unknown(world: World) -> None:

@@ -92,7 +92,7 @@ class Book:
     async def lost(self, *tables: str) -> None:
         async with self.db.begin() as uow:
             for table in tables:
-                await uow.conn.execute(text(f"DELETE FROM {table}"))  # noqa: S608 - names from the tests
+                await uow.conn.execute(text(f"DELETE FROM {table}"))
 
 
 @pytest.fixture
@@ -183,7 +183,10 @@ TAMPERED = (
         "worksheet line 1 (base): factor",
     ),
     ("UPDATE premiums SET worksheet = worksheet - 10", "worksheet line"),
-    ("UPDATE premiums SET driving = jsonb_set(driving, '{features,harsh_braking_per_100mi}', '1')", "driving: harsh_braking"),
+    (
+        "UPDATE premiums SET driving = jsonb_set(driving, '{features,harsh_braking_per_100mi}', '1')",
+        "driving: harsh_braking",
+    ),
     ("UPDATE premiums SET driving = jsonb_set(driving, '{relativity}', '0.5')", "model scorecard-1: relativity"),
     ("UPDATE telematics_events SET speed_mph = 40, acceleration_g = 0 WHERE speed_mph < 40", "driving: "),
     ("DELETE FROM telematics_events WHERE timestamp > CAST('2026-01-05 08:20Z' AS timestamptz)", "driving: trips"),

@@ -68,9 +68,7 @@ async def create_quote(
     return await once.run(owner, work, status=status.HTTP_201_CREATED)
 
 
-@router.get(
-    "/quotes/{quote_id}", summary="A quote", response_model=QuoteOut, responses=problems(401, 404, 422, 503)
-)
+@router.get("/quotes/{quote_id}", summary="A quote", response_model=QuoteOut, responses=problems(401, 404, 422, 503))
 async def get_quote(quote_id: QuoteId, caller: OptionalUser, uow: ReadTx, pricing: Pricing) -> QuoteOut:
     """Return a quote. A stranger's is for whoever has its id; a driver's for the driver and staff."""
     quote = await pricing.get_quote(uow, quote_id)
