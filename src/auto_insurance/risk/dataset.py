@@ -150,9 +150,7 @@ class DatasetBuilder:
                 miles[place] += driven.get(rows[place].driver_id, 0.0)
         return miles
 
-    async def _people(
-        self, uow: UnitOfWork, rows: Sequence[DriverPeriod]
-    ) -> tuple[list[int | None], list[str | None]]:
+    async def _people(self, uow: UnitOfWork, rows: Sequence[DriverPeriod]) -> tuple[list[int | None], list[str | None]]:
         """Return age at the period's beginning and state of each row's driver; who was erased has neither."""
         facts: dict[str, DriverFacts] = {}
         drivers = sorted({row.driver_id for row in rows})

@@ -217,6 +217,5 @@ def _or_nan(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-
 def _joined(parts: Sequence[Doubles]) -> Doubles:
     return np.concatenate(parts) if parts else np.empty(0)

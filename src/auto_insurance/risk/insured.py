@@ -93,9 +93,7 @@ def merge(spans: Iterable[Span]) -> tuple[Span, ...]:
 
 def clip(spans: Iterable[Span], since: datetime, until: datetime) -> tuple[Span, ...]:
     """Return the parts of the stretches that lie in [since, until)."""
-    return tuple(
-        (max(start, since), min(end, until)) for start, end in spans if max(start, since) < min(end, until)
-    )
+    return tuple((max(start, since), min(end, until)) for start, end in spans if max(start, since) < min(end, until))
 
 
 def count_claims(rows: Sequence[DriverPeriod], claims: Iterable[tuple[str, datetime]]) -> tuple[Doubles, int]:

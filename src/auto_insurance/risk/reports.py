@@ -7,7 +7,7 @@ from datetime import date, timedelta
 from math import exp
 
 from auto_insurance.risk.explain import recommendations
-from auto_insurance.risk.schemas import DayScore, Reason, RiskCategory, RiskScore
+from auto_insurance.risk.schemas import DayScore, Reason, RiskCategory, RiskScore, note_of
 from auto_insurance.risk.schemas_reports import (
     BatchResult,
     FactorGroup,
@@ -21,7 +21,7 @@ from auto_insurance.risk.schemas_reports import (
     TrendPeriod,
     TrendPoint,
 )
-from auto_insurance.risk.views import contribution_out, note_of, recommendation_out
+from auto_insurance.risk.views import contribution_out, recommendation_out
 
 STEADY_WITHIN = 2.0
 """Points of the score that say nothing."""

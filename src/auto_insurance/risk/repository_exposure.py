@@ -83,8 +83,7 @@ async def covers(uow: UnitOfWork, since: datetime, until: datetime) -> list[Cove
         .order_by(c.driver_id, c.term_start, c.policy_id)
     )
     return [
-        CoverRow(**{**row, "in_force": _spans(row["in_force"])})
-        for row in (await uow.conn.execute(query)).mappings()
+        CoverRow(**{**row, "in_force": _spans(row["in_force"])}) for row in (await uow.conn.execute(query)).mappings()
     ]
 
 

@@ -143,6 +143,12 @@ class ModelOut(BaseModel):
     reference_population: str = Field(examples=["reference-1 (simulated)"])
 
 
+def note_of(score: RiskScore) -> str:
+    """Say what a score rests on, for people."""
+    note = NOTES[ScoreBasis(score.basis)]
+    return f"{note} {SIMULATED_NOTE}" if score.simulated else note
+
+
 class RiskScoreOut(BaseModel):
     """A driver's risk score."""
 
@@ -231,6 +237,6 @@ def _fields(score: RiskScore, model: ModelOut) -> dict[str, Any]:
     return {
         **found,
         "safety_score": round(100.0 - score.risk_score, 2),
-        "note": f"{NOTES[ScoreBasis(score.basis)]} {SIMULATED_NOTE}" if score.simulated else NOTES[ScoreBasis(score.basis)],
+        "note": note_of(score),
         "model": model,
     }

@@ -6,8 +6,6 @@ from auto_insurance.risk.explain import reason_codes, recommendations
 from auto_insurance.risk.features import FEATURES
 from auto_insurance.risk.model import ModelInfo
 from auto_insurance.risk.schemas import (
-    NOTES,
-    SIMULATED_NOTE,
     ContributionOut,
     FeatureOut,
     ModelOut,
@@ -16,7 +14,6 @@ from auto_insurance.risk.schemas import (
     RiskBreakdownOut,
     RiskScore,
     RiskScoreOut,
-    ScoreBasis,
 )
 from auto_insurance.risk.service import RiskService
 
@@ -40,11 +37,6 @@ def model_out(info: ModelInfo, score: RiskScore) -> ModelOut:
         assumption_based=info.assumption_based,
         reference_population=info.reference_population,
     )
-
-
-def note_of(score: RiskScore) -> str:
-    """Say what a score rests on."""
-    return f"{NOTES[ScoreBasis(score.basis)]} {SIMULATED_NOTE}" if score.simulated else NOTES[ScoreBasis(score.basis)]
 
 
 def breakdown_out(risk: RiskService, score: RiskScore) -> RiskBreakdownOut:

@@ -41,10 +41,8 @@ async def driven(world: World, frozen: FrozenClock) -> World:
     async with world.db.begin() as uow:
         for number in range(DRIVERS):
             await add_driver(uow, f"DRV{number:03}")
-            await add_trip(
-                uow, f"DRV{number:03}", TODAY - timedelta(days=1), distance_miles=1000.0, harsh_braking_count=5 * number,
-                night_miles=900.0,
-            )  # fmt: skip
+            sums = {"distance_miles": 1000.0, "harsh_braking_count": 5 * number, "night_miles": 900.0}
+            await add_trip(uow, f"DRV{number:03}", TODAY - timedelta(days=1), **sums)
         await add_driver(uow, "DRV900")
     models = ModelRegistry(RegistryOptions(look_every_s=0.0, default=TRAINED))
     return replace(world, risk=RiskService(TripService(), world.drivers, models))
@@ -157,7 +155,8 @@ def test_the_same_portfolio_has_not_moved() -> None:
     worst = drift.feature_drifts(loaded, {"night_share": np.ones(50)}, np.ones(50))["night_share"]
     assert same is not None
     assert worst is not None
-    assert same < 0.01 < 0.25 < worst
+    assert same < 0.01
+    assert worst > 0.25
 
 
 def test_the_interval_of_a_poisson_count() -> None:

@@ -116,7 +116,7 @@ async def test_trips_of_a_moment_lead_to_one_score_whatever_dies(
     stop.set()
     await asyncio.gather(*members)
     assert due.deaths == 0
-    assert await scores(db) == dict.fromkeys(DRIVERS, [TRIPS])
+    assert await scores(db) == {driver: [TRIPS] for driver in DRIVERS}
 
 
 async def test_who_is_due_when_all_stop_is_scored_by_the_next_consumer(
@@ -140,4 +140,4 @@ async def test_who_is_due_when_all_stop_is_scored_by_the_next_consumer(
     await settle(db)
     stop.set()
     await working
-    assert await scores(db) == dict.fromkeys(DRIVERS, [1])
+    assert await scores(db) == {driver: [1] for driver in DRIVERS}

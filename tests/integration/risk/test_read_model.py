@@ -67,5 +67,6 @@ async def test_claims_are_read_by_the_time_of_the_loss_and_of_the_report(world: 
         world.db, claims_subscription(), [new_event(c, type=CLAIM_REPORTED, version=1, key="DRV001") for c in told]
     )
     async with world.db.read() as uow:
-        known = [await repository_exposure.claims(uow, START, START + YEAR, START + timedelta(days=d)) for d in (60, 91)]
+        days = [START + timedelta(days=number) for number in (60, 91)]
+        known = [await repository_exposure.claims(uow, START, START + YEAR, day) for day in days]
     assert [[one.claim_id for one in found] for found in known] == [["CLM-1"], ["CLM-1", "CLM-2"]]

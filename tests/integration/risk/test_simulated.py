@@ -71,7 +71,7 @@ async def indicated(world: World, driver_id: str) -> bool:
 
 
 @pytest.mark.parametrize("may_price", [False, True])
-async def test_no_premium_follows_from_a_simulated_model_unless_it_is_allowed(driven: World, *, may_price: bool) -> None:
+async def test_no_premium_follows_from_simulated_claims_unless_it_is_allowed(driven: World, *, may_price: bool) -> None:
     world = guarded(driven, may_price=may_price)
     async with world.db.begin() as uow:
         score = await world.risk.score_driver(uow, "DRV001", "test")

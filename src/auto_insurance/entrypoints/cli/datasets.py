@@ -22,7 +22,7 @@ DAY = ["%Y-%m-%d"]
 
 
 def dataset(
-    since: Annotated[datetime, typer.Option("--from", formats=DAY, help="First day of cover, driving and claims, UTC.")],
+    since: Annotated[datetime, typer.Option("--from", formats=DAY, help="First day of cover and claims, UTC.")],
     until: Annotated[datetime, typer.Option("--to", formats=DAY, help="The day after the last one.")],
     output: Annotated[Path, typer.Option("--output", "-o", dir_okay=False, help="File to write, .parquet or .csv.")],
     period: Annotated[PeriodKind, typer.Option(help="What a row is: a calendar month or a policy's term.")] = (

@@ -200,7 +200,11 @@ def build_app() -> typer.Typer:
 
 def _group(name: str, about: str, commands: Sequence[tuple[str, Command, tuple[str, ...]]]) -> typer.Typer:
     group = typer.Typer(
-        name=name.rpartition(" ")[2], help=about, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False
+        name=name.rpartition(" ")[2],
+        help=about,
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
     )
     group.callback()(lambda: None)  # one command alone would take the group's place
     for command, function, examples in commands:

@@ -45,9 +45,8 @@ def list_models(data_dir: DataDirectory = None, as_json: AsJson = False) -> None
     async def ask(uow: UnitOfWork, registry: ModelRegistry) -> _Listing:
         await registry.refresh(uow)
         models = await registry.list_models(uow)
-        return _Listing(
-            models, await registry.changes(uow), registry.champion.model.info.version, registry.may_price(simulated=True)
-        )
+        in_use = registry.champion.model.info.version
+        return _Listing(models, await registry.changes(uow), in_use, registry.may_price(simulated=True))
 
     found = _read(ask, data_dir)
     if as_json:
@@ -72,8 +71,8 @@ def list_models(data_dir: DataDirectory = None, as_json: AsJson = False) -> None
     )
     for change in found.changes[:5]:
         note = f": {change.note}" if change.note else ""
-        was = change.from_status or "new"
-        say(f"{change.changed_at:%Y-%m-%d %H:%M} {change.version} {was} -> {change.to_status}, {change.changed_by}{note}")
+        step = f"{change.from_status or 'new'} -> {change.to_status}"
+        say(f"{change.changed_at:%Y-%m-%d %H:%M} {change.version} {step}, {change.changed_by}{note}")
     if not found.may_price:
         say("Models of simulated claims score here, but no premium follows (ALLOW_SIMULATED_MODELS).", "yellow")
 

@@ -67,9 +67,8 @@ async def drift(
     nights: Annotated[int, Query(ge=1, le=400, description="How many nights back.")] = 30,
 ) -> DriftOut:
     """Give the nightly measurements, newest first: stability indices of features and score, claims over expected."""
-    return DriftOut(
-        stable_below=STABLE, moved_above=MOVED, nights=[DriftItem.of(night) for night in await watch.nights(uow, nights)]
-    )
+    found = [DriftItem.of(night) for night in await watch.nights(uow, nights)]
+    return DriftOut(stable_below=STABLE, moved_above=MOVED, nights=found)
 
 
 @router.post("/roll-back", summary="Go back to the champion before", responses=problems(401, 403, 409, 422, 503))
