@@ -10,6 +10,7 @@ from pathlib import Path
 
 from auto_insurance.entrypoints.api import bare_app
 from auto_insurance.infra import config, metrics
+from auto_insurance.pricing import plan_schema
 from auto_insurance.risk import features
 from auto_insurance.risk.scoring import load_model
 from tools import domain_events, errors, wire
@@ -89,6 +90,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "risk-features.md": render_features,
     "http.md": render_http,
     "openapi.json": render_openapi,
+    plan_schema.SCHEMA_FILE: plan_schema.render_schema,
     wire.SCHEMA_FILE: wire.render_schema,
     wire.ASYNCAPI_FILE: wire.render_asyncapi,
 }
