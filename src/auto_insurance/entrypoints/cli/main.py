@@ -34,6 +34,16 @@ from auto_insurance.entrypoints.cli.riskmodels import (
     roll_back_model,
     shadow_model,
 )
+from auto_insurance.entrypoints.cli.plans import (
+    activate,
+    add_plan,
+    diff,
+    dislocation,
+    list_plans,
+    show_plan,
+    validate,
+)
+from auto_insurance.entrypoints.cli.prices import quote_price, replay_premium, show_prices
 from auto_insurance.entrypoints.cli.scoring import score
 from auto_insurance.entrypoints.cli.services import api, scheduler, worker
 from auto_insurance.entrypoints.cli.simulation import simulate
@@ -120,6 +130,35 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
         (
             ("show", show_ledger, ("POL-000001", "POL-000001 --entries 1000 --json")),
             ("verify", verify_ledger, ("", "POL-000001", "--json || echo wrong")),
+        ),
+    ),
+    (
+        "price",
+        "Prices: why they are so, made again from events, and quotes.",
+        (
+            ("replay", replay_premium, ("0198c0de-0000-7000-8000-000000000001", "PREMIUM_ID --stored-features --json")),
+            ("show", show_prices, ("DRV001", "DRV001 --versions 50 --json")),
+            ("quote", quote_price, ("--state CA --age 40 --mileage 9000", "--state TX --coverage full --json")),
+        ),
+    ),
+    (
+        "plan",
+        "Rating plans: what drivers pay, who would move under another one, and which is in force.",
+        (
+            ("validate", validate, ("mine.toml", "plans/*.toml --json")),
+            ("list", list_plans, ("", "--json")),
+            ("show", show_plan, ("standard-2", "standard-2 --json")),
+            ("diff", diff, ("standard-1 standard-2", "standard-2 mine.toml --json")),
+            ("add", add_plan, ("mine.toml",)),
+            (
+                "dislocation",
+                dislocation,
+                (
+                    "standard-1 standard-2 --html moves.html",
+                    "standard-1 mine.toml --inputs book.parquet --json",
+                ),
+            ),
+            ("activate", activate, ('standard-2 --from 2027-01-01 --why "seen by the board"',)),
         ),
     ),
     (
