@@ -24,16 +24,6 @@ from auto_insurance.entrypoints.cli.partitions import (
     restore,
     show_events,
 )
-from auto_insurance.entrypoints.cli.riskmodels import (
-    activate_model,
-    add_model,
-    card_of_model,
-    compare_models,
-    drift,
-    list_models,
-    roll_back_model,
-    shadow_model,
-)
 from auto_insurance.entrypoints.cli.plans import (
     activate,
     add_plan,
@@ -44,6 +34,16 @@ from auto_insurance.entrypoints.cli.plans import (
     validate,
 )
 from auto_insurance.entrypoints.cli.prices import quote_price, replay_premium, show_prices
+from auto_insurance.entrypoints.cli.riskmodels import (
+    activate_model,
+    add_model,
+    card_of_model,
+    compare_models,
+    drift,
+    list_models,
+    roll_back_model,
+    shadow_model,
+)
 from auto_insurance.entrypoints.cli.scoring import score
 from auto_insurance.entrypoints.cli.services import api, scheduler, worker
 from auto_insurance.entrypoints.cli.simulation import simulate
