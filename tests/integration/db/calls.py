@@ -24,6 +24,7 @@ from auto_insurance.kernel import ids
 from auto_insurance.kernel.clock import to_us
 from auto_insurance.portal import queries as portal
 from auto_insurance.pricing.rating import RatingInputs, Telematics
+from auto_insurance.pricing.repository_plans import Activation, DislocationRow, StoredPlan
 from auto_insurance.pricing.schemas import Premium, PremiumKind
 from auto_insurance.risk.repository_drift import DriftNight
 from auto_insurance.risk.repository_due import DueScore
@@ -138,6 +139,20 @@ def _claim() -> ClaimRow:
     )  # fmt: skip
 
 
+def _dislocation() -> DislocationRow:
+    return DislocationRow(
+        dislocation_id=ids.new_uuid(), old_version="a", new_version="b", old_fingerprint="", new_fingerprint="",
+        source="book", book_date=NOW.date(), book_fingerprint="", policies=0, report={}, created_at=NOW, created_by="",
+    )  # fmt: skip
+
+
+def _activation() -> Activation:
+    return Activation(
+        activation_id=ids.new_uuid(), version="b", effective_from=NOW.date(), activated_at=NOW, activated_by="",
+        reason="", dislocation_id=ids.new_uuid(),
+    )  # fmt: skip
+
+
 BY_NAME: Mapping[str, Any] = {
     "after": "DRV00100",
     "assignment_id": 42,
@@ -241,6 +256,9 @@ BY_NAME: Mapping[str, Any] = {
     "vehicle_id": "VEH42",
     "version": "scorecard-1",
     "active": True,
+    "activation": _activation(),
+    "below": "DRV00100",
+    "dislocation_id": uuid("dislocation"),
 }  # fmt: skip
 """An argument for each name of a parameter, wherever it occurs."""
 
@@ -272,6 +290,11 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "portal.queries.trip_totals": ({}, {"since": NOW - timedelta(days=30), "until": NOW}),
     "pricing.repository.latest": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED, "on": NOW.date()}),
     "pricing.repository.latest_many": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED}),
+    "pricing.repository_plans.add_dislocation": ({"row": _dislocation()},),
+    "pricing.repository_plans.keep_plan": (
+        {"plan": StoredPlan(version="p", document="", fingerprint="", shipped=False, created_at=NOW, created_by="")},
+    ),
+    "pricing.repository_plans.newest_inputs": ({}, {"below": None}),
     "risk.repository.copy_scores": ({"rows": []},),
     "risk.repository_drift.add_night": ({"night": _night()},),
     "risk.repository_due.note": ({"reasons": {DRIVER: "trip.completed"}},),
