@@ -14,8 +14,8 @@ from fastapi import APIRouter
 from sqlalchemy import MetaData
 
 from auto_insurance.claims import handlers as claims_handlers
-from auto_insurance.claims.cover import NoCover
-from auto_insurance.claims.service import ClaimIntake, ClaimService, Freezer
+from auto_insurance.claims import service as claims_services
+from auto_insurance.claims.service import ClaimIntake, ClaimService
 from auto_insurance.contracts import topics
 from auto_insurance.drivers.service import DriverService
 from auto_insurance.identity.service import (
@@ -60,6 +60,9 @@ from auto_insurance.pricing.plans import PlanRegistry
 from auto_insurance.pricing.plans_book import Dislocations
 from auto_insurance.pricing.replay_service import Replays
 from auto_insurance.pricing.service import PricingService, QuoteDoor, QuoteOptions
+from auto_insurance.rewards import handlers as rewards_handlers
+from auto_insurance.rewards import service as rewards_services
+from auto_insurance.rewards.service import TripCounter
 from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.book import BookScoring
@@ -95,7 +98,7 @@ from auto_insurance.trips.trace import TraceOptions
 log = structlog.get_logger(__name__)
 S = TypeVar("S")
 TOPICS_RETRY_S = 1.0
-ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "policies", "claims", "portal")
+ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "policies", "claims", "rewards", "portal")
 _TABLES = (
     "infra.bus.models",
     "infra.db.outbox",
@@ -109,6 +112,7 @@ _TABLES = (
     "risk.models",
     "pricing.models",
     "claims.models",
+    "rewards.models",
     "pricing.models_plans",
     "policies.models",
     "policies.models_ledger",
@@ -259,7 +263,6 @@ def _compose(container: Container) -> None:
     risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
     plans = PlanRegistry()
     limiter = RateLimiter(container.redis)
-    cover, freezer = NoCover(), Freezer(telematics, drivers)
     pricing = PricingService(drivers, PriceableScores(risk), plans, QuoteOptions(settings.pricing.quote_days))
     money = Money(trips, money_options(settings.billing))
     policies = PolicyService(pricing, drivers, money.ledger, policy_options(settings))
@@ -310,8 +313,8 @@ def _compose(container: Container) -> None:
         money.jobs(database, policies),
         Archiver(database, archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
-        ClaimIntake(drivers, cover, freezer),
-        ClaimService(cover, freezer),
+        *claims_services.compose(policies, drivers, telematics),
+        *rewards_services.compose(policies, money.ledger, drivers, trips, risk),
     ):
         services[type(service)] = service
 
@@ -410,11 +413,10 @@ def series_plan(settings: Settings, routes: Sequence[tuple[str, str, int]] = ())
         billing_handlers.CORRECTIONS_GROUP: (topics.PREMIUMS,),
         claims_handlers.CRASHES: (topics.ALERTS,),
         claims_handlers.EVIDENCE: (topics.TRIPS,),
+        rewards_handlers.GROUP: (topics.TRIPS,),
         pricing_handlers.CORRECTIONS_GROUP: (topics.TRIPS,),
     }
-    return metrics.SeriesPlan(
-        routes=routes, tables=tuple(metadata().tables), groups=groups, features=DRIFT_FEATURES
-    )
+    return metrics.SeriesPlan(routes=routes, tables=tuple(metadata().tables), groups=groups, features=DRIFT_FEATURES)
 
 
 def health(container: Container) -> HealthRegistry:
@@ -456,6 +458,7 @@ def domain_handlers(container: Container) -> Sequence[Handler]:
         pricing_handlers.subscription(container.get(PricingService)),
         claims_handlers.crashes(container.get(ClaimIntake)),
         claims_handlers.evidence(container.get(ClaimService)),
+        rewards_handlers.subscription(container.get(TripCounter)),
         pricing_handlers.corrections_subscription(container.get(Corrections)),
     )
     return [EventHandler(subscription) for subscription in subscriptions]

@@ -73,13 +73,3 @@ def part_of(cover: Cover, coverage: str) -> LossCover | None:
         deductible=max(deductibles, default=None),
         currency=cover.currency,
     )
-
-
-class NoCover:
-    """Knows no policy: nothing is covered."""
-
-    async def for_loss(
-        self, uow: UnitOfWork, driver_id: str, vehicle_id: str | None, at: datetime, coverage: str
-    ) -> LossCover | None:
-        """Return None."""
-        return None

@@ -92,11 +92,9 @@ class Freezer:
         verified = verify(versions)
         window = evidence.window_of(claim.occurred_at)
         now = await self._content(uow, claim, window)
-        numbers = [row.version for row in versions]
-        whole = numbers == list(range(1, len(numbers) + 1))
         return EvidenceCheck(
             claim_id=claim.claim_id,
-            intact=whole and all(one.intact for one in verified),
+            intact=whole(verified),
             versions=verified,
             source=_source(versions, now),
             checked_at=clock.now(),
@@ -135,6 +133,12 @@ def verify(versions: Sequence[EvidenceRow]) -> list[VerifiedVersion]:
         found.append(VerifiedVersion(version=row.version, checksum=row.checksum, intact=expected == row.checksum))
         before = row.checksum
     return found
+
+
+def whole(versions: Sequence[VerifiedVersion]) -> bool:
+    """Tell whether all versions are intact and none is missing."""
+    numbers = [one.version for one in versions]
+    return numbers == list(range(1, len(numbers) + 1)) and all(one.intact for one in versions)
 
 
 def _source(versions: Sequence[EvidenceRow], now: bytes) -> SourceState:

@@ -51,3 +51,10 @@ async def claims_around(uow: UnitOfWork, driver_id: str, since: datetime, until:
         .limit(MAX_CLAIMS)
     )
     return list((await uow.conn.execute(query)).scalars())
+
+
+async def claims_with_evidence(uow: UnitOfWork, after: str, limit: int) -> list[str]:
+    """Return up to ``limit`` claims that have evidence, in order, from past ``after`` on."""
+    c = claim_evidence.c
+    query = select(c.claim_id).where(c.claim_id > after).group_by(c.claim_id).order_by(c.claim_id).limit(limit)
+    return list((await uow.conn.execute(query)).scalars())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 from uuid import UUID
 
 import msgspec
@@ -13,7 +14,7 @@ import structlog
 from auto_insurance.claims import amounts, lifecycle, repository, repository_evidence
 from auto_insurance.claims.amounts import AmountRefusal, Entry
 from auto_insurance.claims.announcing import announce
-from auto_insurance.claims.cover import CoverSource, LossCover
+from auto_insurance.claims.cover import CoverSource, LossCover, Policies, PolicyCover
 from auto_insurance.claims.errors import (
     ClaimAmountRefused,
     ClaimMoveNotAllowed,
@@ -21,8 +22,8 @@ from auto_insurance.claims.errors import (
     ClaimNotCovered,
     ClaimNotFound,
 )
-from auto_insurance.claims.freezing import Freezer
-from auto_insurance.claims.intake import ClaimIntake
+from auto_insurance.claims.freezing import Devices, Freezer, Telemetry, verify, whole
+from auto_insurance.claims.intake import ClaimIntake, Drivers
 from auto_insurance.claims.lifecycle import Actor, Decision, Facts, Reason, Refusal, Status
 from auto_insurance.claims.records import balances_of, note_move, own, value_of, with_cover
 from auto_insurance.claims.repository import AmountRow, ClaimFilter, ClaimRow, MoveRow
@@ -33,7 +34,16 @@ from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 
 log = structlog.get_logger(__name__)
-__all__ = ["ClaimDossier", "ClaimFilter", "ClaimIntake", "ClaimService", "CoverSource", "Freezer", "LossCover"]
+__all__ = [
+    "ClaimDossier",
+    "ClaimFilter",
+    "ClaimIntake",
+    "ClaimService",
+    "CoverSource",
+    "Freezer",
+    "LossCover",
+    "compose",
+]
 _REFUSALS = {
     Refusal.NO_SUCH_MOVE: "A claim does not go that way from where it stands.",
     Refusal.INCOMPLETE: "The report needs a coverage and a description first.",
@@ -49,6 +59,10 @@ _AMOUNT_REFUSALS = {
     AmountRefusal.OVER_LIMIT: "More would be paid than the cover's limit.",
     AmountRefusal.MORE_THAN_PAID: "More would be recovered than was paid.",
 }
+
+
+class People(Drivers, Devices, Protocol):
+    """What claims need of the drivers service."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,19 @@ class ClaimService:
         """Tell whether a claim's evidence is as it was frozen. Raises ``ClaimNotFound``, ``ArchiveDamaged``."""
         return await self._freezer.check(uow, own(await repository.get_claim(uow, claim_id), by))
 
+    async def damaged(self, uow: UnitOfWork, after: str, limit: int) -> tuple[list[str], list[str]]:
+        """Look at the evidence of up to ``limit`` claims from past ``after`` on.
+
+        Returns their numbers in order, and of these the ones whose evidence is not as it was frozen.
+        """
+        looked_at = await repository_evidence.claims_with_evidence(uow, after, limit)
+        found = [
+            claim_id
+            for claim_id in looked_at
+            if not whole(verify(await repository_evidence.versions_of(uow, claim_id)))
+        ]
+        return looked_at, found
+
     async def incurred(self, uow: UnitOfWork, since: datetime, until: datetime) -> list[Incurred]:
         """Return what claims with a loss in [since, until) cost as of now, by currency."""
         return await repository.incurred(uow, since, until)
@@ -211,6 +238,12 @@ class ClaimService:
     @staticmethod
     async def _locked(uow: UnitOfWork, claim_id: str, by: Principal) -> ClaimRow:
         return own(await repository.get_claim(uow, claim_id, lock=True), by)
+
+
+def compose(policies: Policies, drivers: People, telemetry: Telemetry) -> tuple[ClaimIntake, ClaimService]:
+    """Return the services of claims over those of other domains."""
+    cover, freezer = PolicyCover(policies), Freezer(telemetry, drivers)
+    return ClaimIntake(drivers, cover, freezer), ClaimService(cover, freezer)
 
 
 def actor_of(by: Principal) -> Actor:

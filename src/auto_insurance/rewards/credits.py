@@ -8,7 +8,6 @@ from typing import Protocol
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.policies.schemas import Cover
-from auto_insurance.rewards.errors import NoPolicyToCredit
 
 
 class Policies(Protocol):
@@ -40,15 +39,3 @@ class PolicyCredits:
     async def credit(self, uow: UnitOfWork, policy_id: str, amount: Decimal, *, reason: str, reference: str) -> None:
         """Book the credit. Raises what the ledger raises."""
         await self._ledger.credit(uow, policy_id, amount, reason=reason, reference=reference)
-
-
-class NoCredits:
-    """Knows no policy: nothing can be redeemed."""
-
-    async def policy_of(self, uow: UnitOfWork, driver_id: str, at: datetime) -> str | None:
-        """Return None."""
-        return None
-
-    async def credit(self, uow: UnitOfWork, policy_id: str, amount: Decimal, *, reason: str, reference: str) -> None:
-        """Refuse: there is no policy to credit."""
-        raise NoPolicyToCredit

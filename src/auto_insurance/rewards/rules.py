@@ -167,7 +167,9 @@ def day_awards(rules: Rules, trips: Iterable[RewardTrip]) -> list[Award]:
     for trip in ranked[: rules.trips.counted_per_day]:
         points = rules.trips.points(trip.score)
         if points:
-            key, day = f"trip:{trip.trip_id}", trip.local_date
+            day = trip.local_date
+            # With the day: late events may move a trip to another one, and each day is looked at by itself.
+            key = f"trip:{trip.trip_id}:{day.isoformat()}"
             award = Award(
                 key=key, kind=Kind.TRIP, points=points, season=trip.season, local_date=day, trip_id=trip.trip_id
             )

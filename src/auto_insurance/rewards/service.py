@@ -15,7 +15,9 @@ from auto_insurance.drivers.schemas import DriverFacts
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock, ids
 from auto_insurance.rewards import repository, rules, views
-from auto_insurance.rewards.counting import TripCounter, season_bounds
+from auto_insurance.rewards.counting import Scores as TripScores
+from auto_insurance.rewards.counting import TripCounter, Trips, season_bounds
+from auto_insurance.rewards.credits import Ledger, Policies, PolicyCredits
 from auto_insurance.rewards.errors import NoPolicyToCredit, NotEnoughPoints, RedemptionRefused
 from auto_insurance.rewards.repository import EntryRow, RedemptionRow
 from auto_insurance.rewards.rulebook import Rulebook, load_rulebook
@@ -23,7 +25,7 @@ from auto_insurance.rewards.rules import GoalRule, Kind, Rules
 from auto_insurance.rewards.schemas import Goals, RedemptionOut, RewardSummary, Tips
 from auto_insurance.risk.schemas import RiskScore
 
-__all__ = ["CreditDesk", "RewardService", "Rulebook", "TripCounter", "load_rulebook"]
+__all__ = ["CreditDesk", "RewardService", "Rulebook", "TripCounter", "compose", "load_rulebook"]
 log = structlog.get_logger(__name__)
 
 
@@ -181,3 +183,16 @@ class RewardService:
             reached=sum(item.reached for item in items),
             items=items,
         )
+
+
+class Risk(Scores, TripScores, Protocol):
+    """What rewards need of the risk service."""
+
+
+def compose(
+    policies: Policies, ledger: Ledger, drivers: Drivers, trips: Trips, risk: Risk
+) -> tuple[TripCounter, RewardService]:
+    """Return the services of rewards over those of other domains. Raises ``InvalidRewardRules``."""
+    rulebook = load_rulebook()
+    credit = PolicyCredits(policies, ledger)
+    return TripCounter(trips, risk, rulebook), RewardService(drivers, risk, credit, rulebook)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 import typer
 
 from auto_insurance.entrypoints.cli.admin import config, migrate, version
+from auto_insurance.entrypoints.cli.claims import verify as verify_claims
 from auto_insurance.entrypoints.cli.consumers import describe, forget, list_groups
 from auto_insurance.entrypoints.cli.databases import indexes
 from auto_insurance.entrypoints.cli.databases import pool as db_pool
@@ -109,6 +110,7 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
             ("convert", convert, ("old_events", "old_events --column recorded_at --yes")),
         ),
     ),
+    ("claims", "Claims and their evidence.", (("verify", verify_claims, ("", "--json")),)),
     ("users", "People who may sign in.", (("create-admin", create_admin, ("ada", "ada --password-file -")),)),
     (
         "db",
