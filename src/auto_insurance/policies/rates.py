@@ -24,6 +24,8 @@ COVERS: Mapping[str, tuple[str, ...]] = {
     "full": ("liability", "collision", "comprehensive"),
 }
 """What the packages cover where the rating plan prices them as a whole and names no covers."""
+LIMITED = frozenset({"liability", "bodily_injury", "property_damage"})
+"""Covers whose option is a limit, where the plan does not say which it is; other options are deductibles."""
 _NOTES = {
     "bind": "policy bound",
     "renewal": "renewal offer",
@@ -132,14 +134,18 @@ def parts(covers: Any, package: str) -> tuple[CoverPart, ...]:
     """Return what is covered, of the plan's covers or, where it names none, of the package."""
     if not covers:
         return tuple(CoverPart(name) for name in COVERS.get(package, ()))
-    return tuple(
-        CoverPart(
-            cover.code,
-            limit=_limit(cover.option) if cover.kind == "limit" else None,
-            deductible=_amount(cover.option) if cover.kind == "deductible" else None,
-            option=cover.option,
-        )
-        for cover in covers
+    return tuple(_part(cover) for cover in covers)
+
+
+def _part(cover: Any) -> CoverPart:
+    kind = cover.kind
+    if kind == "included":
+        kind = "limit" if cover.code in LIMITED else "deductible"
+    return CoverPart(
+        cover.code,
+        limit=_limit(cover.option) if kind == "limit" else None,
+        deductible=_amount(cover.option) if kind == "deductible" else None,
+        option=cover.option,
     )
 
 

@@ -5,6 +5,7 @@ One transaction is the caller's; see ``writer`` for what a change writes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date, datetime
 
 from auto_insurance.contracts.pricing import PremiumCorrected
@@ -103,7 +104,7 @@ class PolicyService:
         search: str | None = None,
         limit: int = 20,
         offset: int = 0,
-    ) -> tuple[list[Listed], int]:
+    ) -> tuple[Sequence[Listed], int]:
         """Return policies, the newest first, and how many there are; ``search`` is the beginning of an id."""
         return await repository_lists.page(
             uow, driver_id=driver_id, status=status, search=search, limit=limit, offset=offset
@@ -111,7 +112,7 @@ class PolicyService:
 
     async def transactions(
         self, uow: UnitOfWork, policy_id: str, *, limit: int = 20, offset: int = 0
-    ) -> tuple[list[Transaction], int]:
+    ) -> tuple[Sequence[Transaction], int]:
         """Return what happened to a policy, the newest first, and how much that is."""
         return await repository_lists.transactions(uow, policy_id, limit=limit, offset=offset)
 

@@ -15,6 +15,7 @@ from auto_insurance.contracts import topics
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.kernel.events import new_event
+from auto_insurance.kernel.money import to_cents
 from auto_insurance.policies import repository
 from auto_insurance.policies.days import midnight
 from auto_insurance.policies.lifecycle import Status
@@ -181,7 +182,7 @@ def announcement(change: Change, snapshot: Snapshot, at: datetime) -> contract.P
         vehicle_ids=tuple(vehicles),
         product=policy.product,
         currency=policy.currency,
-        written_premium=str(row.written),
+        written_premium=str(to_cents(row.written)),
         reason=change.reason,
         changed_at=at,
     )

@@ -56,8 +56,8 @@ async def test_only_owner_and_staff_see_a_policy(world: PolicyWorld, policy: Pol
         assert (await client.get("/policies?driver_id=DRV001")).status_code == 404
         assert (await client.get("/pricing/me/policy-details")).status_code == 404
         assert (await client.get("/admin/policies")).status_code == 403
-    for who in ({"driver_id": "DRV001"}, {"admin": True}):
-        async with world.client(**who) as client:  # type: ignore[arg-type]
+    for client in (world.client(driver_id="DRV001"), world.client(admin=True)):
+        async with client:
             for path in paths:
                 assert (await client.get(f"/policies/{policy.policy_id}{path}")).status_code == 200
 
@@ -160,8 +160,9 @@ async def test_a_notice_says_why_driving_made_it_dearer(world: PolicyWorld) -> N
     async with world.db.begin() as uow:
         for days in (10, 20, 30):
             await add_trip(
-                uow, "DRV001", TODAY - timedelta(days=days), distance_miles=400.0, harsh_braking_count=60,
-                harsh_braking_severe_count=20,
+                uow, "DRV001", TODAY - timedelta(days=days), distance_miles=800.0, harsh_braking_count=400,
+                harsh_braking_severe_count=200, rapid_accel_count=300, harsh_corner_count=300, night_miles=600.0,
+                late_night_miles=500.0,
             )  # fmt: skip
         score = await world.world.risk.score_driver(uow, "DRV001", "a test")
     assert score.relativity > 1

@@ -15,6 +15,7 @@ from auto_insurance.infra.db.engine import EngineOptions, create_engine
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.kernel.clock import FrozenClock
 from auto_insurance.kernel.errors import AppError
+from auto_insurance.kernel.money import CENT
 from auto_insurance.policies.errors import AlreadyInsured, InvalidChange, NotYourChange, QuoteNotBindable
 from auto_insurance.policies.models import policies, policy_transactions
 from auto_insurance.policies.postings import InstalmentPlan
@@ -38,7 +39,7 @@ async def test_a_bound_quote_is_a_policy_at_its_price(world: PolicyWorld) -> Non
     assert term.row.ends_at == datetime(2026, 12, 15, 8, tzinfo=UTC)
     [stretch] = term.stretches
     assert stretch.rate.annual_premium == quote.annual_premium
-    assert term.row.written * 2 == pytest.approx(quote.annual_premium, abs=0.01)
+    assert term.row.written * 2 == pytest.approx(quote.annual_premium, abs=CENT)
     assert stretch.facts["vehicle_id"] == "VEH-DRV001"
     [booking] = world.books.bookings
     assert (booking.kind, booking.written, booking.instalments) == ("bound", term.row.written, "quarterly")
@@ -162,7 +163,7 @@ async def test_a_preview_stores_nothing(world: PolicyWorld) -> None:
     quote = await world.quote()
     async with world.db.read() as uow:
         change = await world.service.preview_bind(uow, quote.quote_id, BindOrder(months=6), DRIVER, "DRV001")
-    assert change.cost.written * 2 == pytest.approx(quote.annual_premium, abs=0.01)
+    assert change.cost.written * 2 == pytest.approx(quote.annual_premium, abs=CENT)
     assert change.row.ends_on == date(2026, 12, 15)
     async with world.db.read() as uow:
         assert (await world.service.list(uow))[1] == 0

@@ -25,6 +25,7 @@ from auto_insurance.policies.errors import (
 from auto_insurance.policies.models import policy_transactions
 from auto_insurance.policies.records import Policy
 from auto_insurance.policies.service import CancelOrder, Initiator, Method
+from auto_insurance.policies.stretches import Money
 from auto_insurance.policies.writer import Change
 from tests.support.policies import DRIVER, STAFF, PolicyWorld
 from tests.support.scoring import TODAY
@@ -183,7 +184,8 @@ async def test_short_rate_and_flat(world: PolicyWorld, policy: Policy) -> None:
     assert (await world.running(policy.policy_id)).row.written == to_cents(whole * Decimal("0.36"))
     await cancel(world, other.policy_id, method=Method.FLAT)
     term = await world.running(other.policy_id)
-    assert (term.row.written, term.row.fees, term.row.taxes, term.stretches) == (0, 0, 0, ())
+    assert term.row.money == Money()
+    assert not term.stretches
     assert world.books.totals[other.policy_id, 1] == 0
 
 

@@ -24,7 +24,9 @@ async def test_cover_begins_with_the_bind_and_ends_at_midnight_of_the_place(worl
     found = await cover(world, TODAY)
     assert found is not None
     assert (found.policy_id, found.term, found.vehicle_id, found.currency) == (policy.policy_id, 1, VEHICLE, "USD")
-    assert [part.coverage for part in found.coverages] == ["liability", "collision"]
+    parts = {part.coverage: part for part in found.coverages}
+    assert parts["bodily_injury"].limit == 100_000
+    assert parts["collision"].deductible == 500
     assert await cover(world, end - timedelta(seconds=1)) is not None
     assert await cover(world, end) is None
 
@@ -36,7 +38,8 @@ async def test_cover_is_that_of_the_day(world: PolicyWorld) -> None:
     after = await cover(world, datetime(2026, 8, 1, 7, tzinfo=UTC))
     assert before is not None
     assert after is not None
-    assert len(after.coverages) == len(before.coverages) + 1
+    assert [part.deductible for part in before.coverages if part.coverage == "collision"] == [500]
+    assert [part.deductible for part in after.coverages if part.coverage == "collision"] == [250]
 
 
 async def test_another_vehicle_is_not_covered_and_any_is_found(world: PolicyWorld) -> None:

@@ -48,7 +48,7 @@ def test_whatever_is_in_a_page_is_text() -> None:
     reader.feed(html)
     assert "script" not in reader.tags
     assert not reader.open, "every tag is closed"
-    assert reader.text.count(EVIL) == 11
+    assert reader.text.count(EVIL) == 12
 
 
 def test_a_page_can_be_read_aloud_and_printed() -> None:

@@ -20,6 +20,8 @@ def test_covers_are_read_as_the_plan_words_them() -> None:
         SimpleNamespace(code="collision", kind="deductible", option="500"),
         SimpleNamespace(code="towing", kind="included", option="yes"),
         SimpleNamespace(code="glass", kind="deductible", option="full"),
+        SimpleNamespace(code="bodily_injury", kind="included", option="100/300"),
+        SimpleNamespace(code="comprehensive", kind="included", option="250"),
     ]
     assert parts(covers, "full") == (
         CoverPart("bodily_injury", limit=Decimal(100_000), option="50/100"),
@@ -27,6 +29,8 @@ def test_covers_are_read_as_the_plan_words_them() -> None:
         CoverPart("collision", deductible=Decimal(500), option="500"),
         CoverPart("towing", option="yes"),
         CoverPart("glass", option="full"),
+        CoverPart("bodily_injury", limit=Decimal(300_000), option="100/300"),
+        CoverPart("comprehensive", deductible=Decimal(250), option="250"),
     )
 
 
