@@ -8,7 +8,7 @@ from auto_insurance.contracts.pricing import PremiumCorrected
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.policies.desk import Desk
 from auto_insurance.policies.records import THE_SYSTEM, Kind, Snapshot
-from auto_insurance.policies.stretches import Rate, Stretch, lines
+from auto_insurance.policies.stretches import LineKind, Rate, Stretch, TransactionLine, money
 from auto_insurance.policies.writer import Change
 
 
@@ -36,7 +36,12 @@ def _with(stretch: Stretch, rate: Rate) -> Stretch:
 
 
 def _change(term: Snapshot, new: tuple[Stretch, ...], wrong: str, told: PremiumCorrected) -> Change:
-    first = next(number for number, one in enumerate(term.stretches) if one.rate.premium_id == wrong)
+    first = next(one for one in term.stretches if one.rate.premium_id == wrong)
+    period = term.row.period
+    difference = money(new, period).less(money(term.stretches, period))
+    line = TransactionLine(
+        kind=LineKind.APPLY, transaction_id=first.transaction_id, effective_on=first.from_on, money=difference
+    )
     return Change(
         kind=Kind.ENDORSED,
         policy=term.policy,
@@ -47,7 +52,7 @@ def _change(term: Snapshot, new: tuple[Stretch, ...], wrong: str, told: PremiumC
         effective_on=told.effective_date,
         actor=THE_SYSTEM,
         reason=f"correction: {told.cause}",
-        lines=lines(term.stretches, new, first, term.row.period),
+        lines=(line,),
         details={"corrects_premium": wrong},
         premium_id=str(told.premium_id),
     )

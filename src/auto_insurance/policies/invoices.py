@@ -44,9 +44,13 @@ class Invoices:
     def __init__(self, options: InvoiceOptions | None = None) -> None:
         self._options = options or InvoiceOptions()
 
+    async def hold(self, uow: UnitOfWork, policy_id: str, currency: str) -> None:
+        """Let nobody else bill or book for the policy until the transaction ends."""
+        await repository.lock_account(uow, policy_id, currency)
+
     async def rebill(self, uow: UnitOfWork, row: TermRow, on: date) -> None:
         """Bring a term's instalments in line with what is to be billed, and invoice what is due by now."""
-        await repository.lock_account(uow, row.policy_id, row.currency)
+        await self.hold(uow, row.policy_id, row.currency)
         parts = await self._scheduled(uow, row)
         ends = max((part.to_on for part in row.position.segments), default=row.position.term.starts_on)
         # Nothing is asked for after the end of cover, except what is owed for the time before.
@@ -63,9 +67,9 @@ class Invoices:
 
     async def issue_due(self, uow: UnitOfWork, policy_id: str, term: int, on: date) -> None:
         """Invoice the instalments of a term that are due soon enough."""
-        row = await repository_ledger.get_term(uow, policy_id, term, lock=True)
+        row = await repository_ledger.get_term(uow, policy_id, term)
         if row is not None:
-            await repository.lock_account(uow, policy_id, row.currency)
+            await self.hold(uow, policy_id, row.currency)
             parts = await repository.instalments_of(uow, policy_id, term)
             await self._issue_due(uow, row, parts, len(parts), on)
 

@@ -61,6 +61,10 @@ class Balance(msgspec.Struct, frozen=True, kw_only=True):
 class Biller(Protocol):
     """Who turns what is booked into invoices."""
 
+    async def hold(self, uow: UnitOfWork, policy_id: str, currency: str) -> None:
+        """Let nobody else book for the policy until the transaction ends. Always the first lock that is taken."""
+        ...
+
     async def rebill(self, uow: UnitOfWork, row: TermRow, on: date) -> None:
         """Bring the term's instalments in line with what is to be billed."""
         ...
@@ -83,6 +87,7 @@ class Ledger:
         Raises ``LedgerMismatch`` if the change of the written premium is not what the segments say.
         """
         reference = f"transaction:{booking.transaction_id}"
+        await self._biller.hold(uow, booking.policy_id, booking.currency)
         row = await self._row_for(uow, booking)
         if await repository_ledger.has_entry(uow, reference):
             return
@@ -132,9 +137,10 @@ class Ledger:
         if amount == 0 or amount != amount.quantize(CENT) or (amount < 0 and kind is not EntryKind.USAGE):
             raise InvalidAmount(f"{amount} is not an amount of whole cents above 0.")
         today = clock.now().date()
-        row = await repository_ledger.latest_term(uow, policy_id, today, lock=True)
+        row = await repository_ledger.latest_term(uow, policy_id, today)
         if row is None:
             raise NoLedger(f"Nothing is booked for policy {policy_id}.")
+        await self._biller.hold(uow, policy_id, row.currency)
         lines = _LINES[kind](amount)
         if not await repository_ledger.add_entry(uow, new_entry(row, kind, lines, reference, reason, today)):
             return False

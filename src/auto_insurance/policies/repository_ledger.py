@@ -26,7 +26,7 @@ _EARN = text(
         WHERE earned_to < earns_to AND earned_to < :day AND starts_on <= :day
         ORDER BY earned_to, policy_id, term
         LIMIT :most
-        FOR UPDATE
+        FOR UPDATE SKIP LOCKED
     ), target AS (
         SELECT due.policy_id, due.term, due.currency, due.earned AS before,
             round(coalesce(sum((s.part ->> 2)::numeric * (least(:day, (s.part ->> 1)::date) - (s.part ->> 0)::date)), 0)
@@ -118,7 +118,7 @@ async def terms_of_many(uow: UnitOfWork, policy_ids: Sequence[str]) -> dict[str,
     return found
 
 
-async def latest_term(uow: UnitOfWork, policy_id: str, on: date, *, lock: bool = False) -> TermRow | None:
+async def latest_term(uow: UnitOfWork, policy_id: str, on: date) -> TermRow | None:
     """Return the term in which a day lies: the last that has begun, else the first."""
     query = (
         select(ledger_terms)
@@ -126,7 +126,7 @@ async def latest_term(uow: UnitOfWork, policy_id: str, on: date, *, lock: bool =
         .order_by(case((_TERM.starts_on <= on, _TERM.term), else_=-_TERM.term).desc())
         .limit(1)
     )
-    row = (await uow.conn.execute(query.with_for_update() if lock else query)).one_or_none()
+    row = (await uow.conn.execute(query)).one_or_none()
     return None if row is None else _term(row)
 
 
@@ -180,7 +180,10 @@ async def add_entry(uow: UnitOfWork, entry: Entry) -> bool:
 
 
 async def earn_due(uow: UnitOfWork, on: date, at: datetime, limit: int) -> int:
-    """Earn up to a day what is not earned yet, of some terms at most. Returns of how many: 0 when all is done."""
+    """Earn up to a day what is not earned yet, of some terms at most. Returns of how many.
+
+    Terms that somebody books for right now are left for the next time.
+    """
     return int((await uow.conn.execute(_EARN, {"day": on, "at": at, "most": limit})).scalar_one())
 
 

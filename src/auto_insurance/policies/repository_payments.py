@@ -7,7 +7,8 @@ from decimal import Decimal
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import case, func, insert, select, update
+from sqlalchemy import and_, case, func, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.policies.models_billing import billing_accounts, billing_instalments, payments
@@ -32,8 +33,9 @@ class Payment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def add_payment(uow: UnitOfWork, payment: Payment) -> None:
-    """Store a payment."""
-    await uow.conn.execute(insert(payments).values(msgspec.structs.asdict(payment)))
+    """Store a payment; of two refunds of a policy at once only the first."""
+    new = insert(payments).values(msgspec.structs.asdict(payment))
+    await uow.conn.execute(new.on_conflict_do_nothing())
 
 
 async def get_payment(uow: UnitOfWork, payment_id: UUID, *, lock: bool = False) -> Payment | None:
@@ -76,13 +78,19 @@ async def last_paid(uow: UnitOfWork, policy_id: str) -> tuple[str, Decimal] | No
 async def overpaid(uow: UnitOfWork, on: date, after: str, limit: int) -> list[tuple[str, str, Decimal]]:
     """Return ended policies that money is left of: (policy, currency, amount), in order of policies.
 
-    Ended before the term's last day, with nothing to come and no refund under way.
+    Ended early, or the day before at the end of the term: a renewal would be bound by now. With nothing to come and no
+    refund under way.
     """
     account, term = billing_accounts.c, ledger_terms.c
     ended = (
         select(func.max(term.earns_to))
         .where(term.policy_id == account.policy_id)
-        .having(func.max(term.earns_to) <= on, func.bool_or(term.earns_to < term.ends_on))
+        .having(
+            or_(
+                and_(func.max(term.earns_to) <= on, func.bool_or(term.earns_to < term.ends_on)),
+                func.max(term.earns_to) < on,
+            )
+        )
     )
     coming = select(billing_instalments.c.seq).where(
         billing_instalments.c.policy_id == account.policy_id,

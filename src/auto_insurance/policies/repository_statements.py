@@ -80,7 +80,8 @@ async def without_statement(
 
 async def first_rate(uow: UnitOfWork) -> date | None:
     """Return the first day on which any policy charges miles."""
-    return (await uow.conn.execute(select(func.min(ledger_rates.c.from_on)))).scalar_one()
+    found: date | None = (await uow.conn.execute(select(func.min(ledger_rates.c.from_on)))).scalar_one()
+    return found
 
 
 async def note_changes(uow: UnitOfWork, driver_id: str, days: Sequence[date], reason: str, at: datetime) -> int:

@@ -64,9 +64,10 @@ class Statements:
         """Make the statement of a month, book and invoice it. None if there is one already or nothing to charge by."""
         terms = await repository_ledger.terms_of(uow, policy_id)
         rates = (await repository_ledger.rates_of(uow, [policy_id])).get(policy_id)
-        row = await repository_ledger.latest_term(uow, policy_id, next_month(month) - _DAY, lock=True)
+        row = await repository_ledger.latest_term(uow, policy_id, next_month(month) - _DAY)
         if row is None or rates is None:
             return None
+        await self._invoices.hold(uow, policy_id, row.currency)
         # First: whatever is noted by now was stored before, and is seen by the reads below.
         noted = await repository.take_changes(uow, policy_id, next_month(month))
         earlier = {day: reason for day, reason in noted if day < month}
@@ -206,7 +207,7 @@ def _statement(
         currency=row.currency,
         miles=sum((line.miles for line in days), ZERO),
         charged_miles=sum((line.charged_miles for line in days), ZERO),
-        amount=sum((line.amount for line in (*days, *corrections)), ZERO),
+        amount=sum((line.amount for line in days), ZERO) + sum((line.amount for line in corrections), ZERO),
         days=days,
         corrections=corrections,
         created_at=clock.now(),

@@ -6,13 +6,15 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from msgspec.structs import replace
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.pricing import PREMIUM_CORRECTED
 from auto_insurance.contracts.trips import TRIP_COMPLETED
 from auto_insurance.infra.db.uow import Database
+from auto_insurance.kernel import ids
 from auto_insurance.kernel.clock import FrozenClock, use_clock
-from auto_insurance.kernel.events import Envelope, new_event
+from auto_insurance.kernel.events import Envelope
 from auto_insurance.kernel.outcome import Drop, Ok
 from auto_insurance.policies.billing_handlers import corrections_subscription
 from auto_insurance.policies.billing_parts import Money
@@ -65,7 +67,7 @@ class Insurer:
         async with self.db.begin() as uow:
             trip_id = await add_trip(uow, "DRV001", start, distance_miles=300.0, harsh_braking_count=300)
         told = trip_event(TRIP_COMPLETED, trip_id, "DRV001")
-        return new_event({**told.data, "start_time": start.isoformat()}, type=TRIP_COMPLETED, version=1, key="DRV001")
+        return replace(told, id=ids.new_uuid(), data={**told.data, "start_time": start.isoformat()})
 
     async def corrected(self) -> list[Envelope]:
         """Return what pricing has told of corrections."""
@@ -119,13 +121,14 @@ async def test_a_price_that_nothing_rests_on_changes_nothing(insurer: Insurer) -
         [told] = await insurer.corrected()
         subscription = corrections_subscription(insurer.policies)
         await deliver(insurer.db, subscription, [told])
-        for change in (
+        changes: tuple[dict[str, str | None], ...] = (
             {"policy_id": None},
             {"policy_id": "POL-999999"},
             {"effective_date": "2031-01-01"},
             {},
-        ):
-            again = new_event({**told.data, **change}, type=told.type, version=1, key=told.key)
+        )
+        for change in changes:
+            again = replace(told, id=ids.new_uuid(), data={**told.data, **change})
             assert await deliver(insurer.db, subscription, [again]) == [Ok(None)]
         async with insurer.db.read() as uow:
             entries, _ = await insurer.money.ledger.entries(uow, "POL-000001")

@@ -155,7 +155,7 @@ async def test_without_a_ledger(books: Books) -> None:
         async with books.db.begin() as uow:
             await books.ledger.credit(uow, "POL-9", Decimal(1), reason="x", reference="x")
     balance = await books.balance("POL-9")
-    assert (balance.currency, balance.owed, balance.earned) == (None, 0, 0)
+    assert (balance.currency, balance.owed, balance.earned) == (None, ZERO, ZERO)
 
 
 async def test_a_renewal_is_a_term_of_its_own(books: Books, frozen: FrozenClock) -> None:

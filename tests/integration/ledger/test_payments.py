@@ -54,7 +54,7 @@ async def test_paying_what_is_invoiced(desk: Desk) -> None:
     paid = await desk.pay()
     assert (paid.amount, paid.status, paid.provider) == (Decimal("100.00"), "succeeded", "local")
     balance = await desk.books.balance()
-    assert (balance.owed, balance.accounts[Account.CASH]) == (1100, 100)
+    assert (balance.owed, balance.accounts[Account.CASH]) == (Decimal(1100), Decimal(100))
     with pytest.raises(NothingDue):
         await desk.pay(key="k2")
 
@@ -131,7 +131,7 @@ async def test_what_is_not_used_goes_back_once(desk: Desk) -> None:
         CARD,
     )
     balance = await desk.books.balance()
-    assert (balance.owed, balance.accounts[Account.CASH]) == (0, 240)
+    assert (balance.owed, balance.accounts[Account.CASH]) == (Decimal(0), Decimal(240))
 
 
 async def test_credits_do_not_become_money(desk: Desk) -> None:

@@ -112,10 +112,10 @@ async def test_a_month_is_stated_once_with_its_cap(office: Office) -> None:
     assert await office.until(date(2026, 2, 6)) == 1
     assert await office.until(date(2026, 2, 7)) == 0
     [statement] = await office.all()
-    assert [(day.on.day, str(day.miles), str(day.charged_miles), str(day.amount)) for day in statement.days] == [
-        (3, "32.3", "32.3", "1.94"),
-        (10, "400.0", "250", "15.00"),
-        (31, "5.0", "5.0", "0.30"),
+    assert [(day.on.day, float(day.miles), float(day.charged_miles), str(day.amount)) for day in statement.days] == [
+        (3, 32.3, 32.3, "1.94"),
+        (10, 400.0, 250.0, "15.00"),
+        (31, 5.0, 5.0, "0.30"),
     ]
     assert (statement.month, statement.amount, statement.miles) == (JANUARY, Decimal("17.24"), Decimal("437.3"))
     [entry] = await office.entries()
