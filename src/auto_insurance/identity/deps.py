@@ -93,7 +93,7 @@ async def optional_driver(
         Query(pattern=DRIVER_ID_PATTERN, description="A driver of ours that the caller may see, or `me`."),
     ] = None,
 ) -> str | None:
-    """Return the driver that somebody signed in asks for, None without. Raises ``NotAuthenticated``, ``DriverNotFound``."""
+    """Return the driver that somebody asks for, None without. Raises ``NotAuthenticated`` and ``DriverNotFound``."""
     if driver_id is None:
         return None
     if principal is None:
