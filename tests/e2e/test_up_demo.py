@@ -109,6 +109,7 @@ def test_a_newcomer_runs_the_demo(folder: Path) -> None:
         wait_for(lambda: up.login("admin", "admin123") == 200, "the administrator", 30)
         assert up.get("/auth/me")["is_admin"]
         wait_for(lambda: up.http.get(f"/drivers/DRV{DRIVERS:03d}").status_code == 200, "the drivers", 60)
+        wait_for(lambda: up.get("/policies")["total"] == DRIVERS, "a policy for each driver", 60)
         before = prices(up)
         _watch_the_fleet(up, before)
         assert up.login("driver0001", "password0001") == 200
@@ -174,6 +175,8 @@ def _look_at_own_driving(up: Up) -> None:
     assert score["exposure_miles"] > 0
     worksheet = up.get("/pricing/me/breakdown")["indicated"]["worksheet"]
     assert "telematics" in {line["code"] for line in worksheet}
+    policy = up.get("/pricing/me/policy-details")
+    assert (policy["driver_id"], policy["status"]) == ("DRV001", "active")
     assert up.http.get("/drivers/DRV002/trips").status_code == 404, "somebody else's"
 
 

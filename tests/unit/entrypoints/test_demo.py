@@ -134,6 +134,27 @@ async def test_staff_signs_in_again_and_replaces_lost_keys(tmp_path: Path) -> No
     assert api.tokens == 2
 
 
+async def test_each_driver_without_a_policy_gets_one() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.raw_path.decode()))
+        if request.method == "GET":
+            return httpx.Response(200, json={"items": [{"driver_id": "DRV002"}]})
+        driver = request.url.params.get("driver_id")
+        return httpx.Response(201, json={"quote_id": f"QUO-{driver}"} if driver else {"policy_id": "POL-000001"})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer), base_url="http://test") as client:
+        await Staff(client).ensure_policies(3)
+    assert asked == [
+        ("GET", "/policies?page_size=100"),
+        ("POST", "/quotes?driver_id=DRV001"),
+        ("POST", "/quotes/QUO-DRV001/bind"),
+        ("POST", "/quotes?driver_id=DRV003"),
+        ("POST", "/quotes/QUO-DRV003/bind"),
+    ]
+
+
 async def test_staff_does_not_wait_once_told_to_stop() -> None:
     stop = asyncio.Event()
     stop.set()

@@ -87,6 +87,8 @@ async def run_demo(base_url: str, data_dir: Path, settings: Settings, stop: asyn
         except TimeoutError as error:
             raise SupervisorError(NO_STAFF) from error
         await staff.ensure_devices(state, fleet.devices, start)
+        # Before the first mile: what is charged then rests on facts alone, and stays for the term.
+        await _insure(staff, len(fleet.devices))
         async with Uploader(base_url) as uploader, asyncio.TaskGroup() as group:
             watch = Watch(fleet.drivers(), fleet.devices, state)
             group.create_task(_drive(fleet, state, uploader, start, stop))
@@ -117,6 +119,13 @@ async def _drive(fleet: Any, state: DemoState, uploader: Uploader, start: dateti
         await simulate(fleet, options, send, note, stop)
     except (UploadFailed, Unavailable) as error:
         log.error("demo_fleet_stopped", error=str(error))
+
+
+async def _insure(staff: Staff, count: int) -> None:
+    try:
+        await staff.ensure_policies(count)
+    except (httpx.HTTPError, KeyError, ValueError) as error:
+        log.warning("demo_policies_not_made", error=type(error).__name__)
 
 
 async def _keep(state: DemoState, stop: asyncio.Event) -> None:
@@ -163,6 +172,20 @@ class Staff:
             answer.raise_for_status()
             state.keys[device] = answer.json()["key"]
         await asyncio.to_thread(state.save)
+
+    async def ensure_policies(self, count: int) -> None:
+        """Give each driver without a policy one, as a customer gets it: a quote, and the quote bound."""
+        answer = await self._client.get("/policies", params={"page_size": 100})
+        answer.raise_for_status()
+        insured = {item["driver_id"] for item in answer.json()["items"]}
+        for number in range(1, count + 1):
+            driver_id = f"DRV{number:03d}"
+            if driver_id in insured:
+                continue
+            quote = await self._post(f"/quotes?driver_id={driver_id}", {})
+            quote.raise_for_status()
+            bound = await self._post(f"/quotes/{quote.json()['quote_id']}/bind", {})
+            bound.raise_for_status()
 
     async def summaries(self, count: int) -> list[dict[str, Any]]:
         """Return the first-page numbers of all drivers."""
