@@ -39,6 +39,7 @@ from auto_insurance.telematics.schemas import Contact
 from auto_insurance.trips.repository import Since, TripRow
 from auto_insurance.trips.repository_states import SHIFT, Mark, StateRow
 from auto_insurance.trips.schemas import TripFilter
+from tests.integration.db import calls_policies
 from tests.support.trips import Drive, kept
 
 SOURCE = Path(auto_insurance.__file__).parent
@@ -288,6 +289,7 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"wanted": portal.TripFilter()},
     ),
     "portal.queries.trip_totals": ({}, {"since": NOW - timedelta(days=30), "until": NOW}),
+    **calls_policies.OF_FUNCTION,
     "pricing.repository.latest": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED, "on": NOW.date()}),
     "pricing.repository.latest_many": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED}),
     "pricing.repository_plans.add_dislocation": ({"row": _dislocation()},),

@@ -128,6 +128,26 @@ _DRIVES: tuple[tuple[str, int, dict[str, str]], ...] = (
             "annual_mileage": null}'""",
     }),
 )  # fmt: skip
+_POLICY = "'POL-' || lpad((i)::text, 6, '0')"
+_INSURED: tuple[tuple[str, int, dict[str, str]], ...] = (
+    ("policies", DRIVERS, {
+        "policy_id": _POLICY, "driver_id": DRIVER.format(n="i"), "status": "'active'", "term": "1", "anchor_day": "1",
+        "created_at": _back(DRIVERS), "time_zone": "'UTC'",
+    }),
+    ("policy_terms", DRIVERS, {
+        "policy_id": _POLICY, "term": "1", "months": "12", "starts_on": "current_date", "ends_on": "current_date + 365",
+        "starts_at": "now() - interval '1 day'", "ends_at": "now() + i * interval '1 hour'",
+        "status": "CASE i % 50 WHEN 0 THEN 'bound' ELSE 'active' END",
+    }),
+    ("policy_segments", DRIVERS, {
+        "policy_id": _POLICY, "term": "1", "driver_id": DRIVER.format(n="i"), "rate": """'{"annual_premium": "1"}'""",
+        "vehicle_id": "'VEH' || i", "from_at": "now() - interval '30 days'", "to_at": "now() + i * interval '1 hour'",
+    }),
+    ("policy_transactions", TRIPS, {
+        "transaction_id": "'TXN' || i", "policy_id": f"'POL-' || lpad((i % {DRIVERS} + 1)::text, 6, '0')",
+        "revision": f"i / {DRIVERS} + 1", "lines": "'[]'", "kind": "'endorsed'",
+    }),
+)  # fmt: skip
 _LOG: tuple[tuple[str, int, dict[str, str]], ...] = (
     ("outbox", 5_000, {"topic": "'trips'", "event_id": uuid("event"), "value": "'\\x7b7d'::bytea"}),
     ("dead_letters", 8_000, {
@@ -152,7 +172,7 @@ async def fill(url: str) -> None:
             " FROM generate_series(0, 4) AS n"
         )
         await conn.execute("SET session_replication_role = replica")  # foreign keys hold by construction
-        for name, rows, columns in (*_PEOPLE, *_DRIVES, *_LOG):
+        for name, rows, columns in (*_PEOPLE, *_DRIVES, *_INSURED, *_LOG):
             await conn.execute(_insert(metadata().tables[name], rows, columns))
         await conn.execute("VACUUM ANALYZE")
     finally:

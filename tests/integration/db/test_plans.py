@@ -22,6 +22,9 @@ WHOLE_BY_NATURE: dict[str, tuple[str, str]] = {
     "identity.repository.set_active": ("UPDATE users", "opens or closes the demo's accounts, once at a start"),
     "infra.bus.deadletters.count_dead_letters": (COUNT, "counts them all; there are few"),
     "infra.bus.deadletters.list_dead_letters": (COUNT, "counts them all; there are few"),
+    "policies.repository_lists.count_by_status": ("SELECT policies.status, count(", "counts the book for staff"),
+    "policies.repository_lists.page": (COUNT, "how many policies staff see"),
+    "policies.repository_lists.premium_of_book": ("SELECT coalesce(sum(", "adds up the book for staff"),
     "portal.queries.list_trips": (COUNT, "how many trips staff see of all drivers"),
     "trips.reads.list_trips": (COUNT, "how many trips of all drivers"),
 }
