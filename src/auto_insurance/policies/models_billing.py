@@ -31,6 +31,7 @@ billing_accounts = Table(
     Column("currency", Text, nullable=False),
     Column("unapplied", Numeric(14, 2), nullable=False),
     CheckConstraint("unapplied >= 0", name="unapplied"),
+    Index("ix_billing_accounts_unapplied", "policy_id", postgresql_where=text("unapplied > 0")),
 )
 """What came in and has paid no invoice yet; its row lock orders everything that happens to a policy's invoices."""
 

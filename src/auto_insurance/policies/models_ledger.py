@@ -87,6 +87,7 @@ ledger_terms = Table(
     PrimaryKeyConstraint("policy_id", "term"),
     CheckConstraint("instalments IN ('annual', 'half_yearly', 'quarterly', 'monthly')", name="instalments"),
     Index("ix_ledger_terms_earning", "earned_to", "policy_id", "term", postgresql_where=text("earned_to < earns_to")),
+    Index(None, "driver_id", "starts_on"),
     postgresql_with={"fillfactor": 70},
 )
 """How each term stands: its pattern, what is written of it, earned up to the beginning of ``earned_to``, to be billed
@@ -101,5 +102,6 @@ ledger_rates = Table(
     Column("daily_cap_miles", Numeric(10, 3)),
     PrimaryKeyConstraint("policy_id", "from_on"),
     CheckConstraint("rate_per_mile >= 0 AND daily_cap_miles > 0", name="amounts"),
+    Index(None, "from_on"),
 )
 """What a mile costs from a day on, for policies that charge miles."""
