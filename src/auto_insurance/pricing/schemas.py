@@ -136,7 +136,10 @@ class LineOut(BaseModel):
     code: str
     label: str
     input: str
-    operation: str = Field(description="start, multiply, at_least, round (to cents, half up) or divide (and round).")
+    operation: str = Field(
+        description="start, add, multiply, at_least, round (to cents, half up), share (multiply and round), divide "
+        "(and round), per_unit (divide and round to four decimals)."
+    )
     factor: str | None
     amount_before: str
     amount_after: str

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from auto_insurance.kernel.money import to_cents
 from auto_insurance.pricing.plan import RatingPlan
-from auto_insurance.pricing.rating import Line, Rating
+from auto_insurance.pricing.rating import Line, Rating, base_premium
 from auto_insurance.pricing.schemas import (
     AdjustmentOut,
     CurrentPremiumOut,
@@ -62,7 +62,7 @@ def worksheet_out(premium: Premium) -> WorksheetOut:
     higher = [line for line in steps if _change(line) > 0]
     return WorksheetOut(
         **premium_fields(premium),
-        base_premium=to_cents(premium.worksheet[0].amount_after),
+        base_premium=to_cents(base_premium(premium.worksheet)),
         discounts=[_adjustment(line) for line in lower],
         surcharges=[_adjustment(line) for line in higher],
         total_discount=_sum(lower),
