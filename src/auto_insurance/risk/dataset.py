@@ -157,8 +157,11 @@ class DatasetBuilder:
         for start in range(0, len(drivers), CHUNK):
             facts |= await self._drivers.facts_many(uow, drivers[start : start + CHUNK])
         known = [facts.get(row.driver_id) for row in rows]
-        ages = [one and _age(one.date_of_birth, row.start.date()) for one, row in zip(known, rows, strict=True)]
-        return ages, [one and one.state for one in known]
+        ages = [
+            None if one is None else _age(one.date_of_birth, row.start.date())
+            for one, row in zip(known, rows, strict=True)
+        ]
+        return ages, [None if one is None else one.state for one in known]
 
 
 def _age(born: date | None, on: date) -> int | None:

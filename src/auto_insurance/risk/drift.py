@@ -206,9 +206,10 @@ def feature_drifts(loaded: ScoringModel, values: Mapping[str, Doubles], miles: D
 
 def show(night: DriftNight | None) -> None:
     """Set the metrics to a measurement; what is not known is NaN, as 0 would say that nothing moved."""
+    features = {} if night is None else night.feature_drift
     for name in FEATURES:
-        metrics.ML_FEATURE_DRIFT.labels(name).set(_or_nan(night and night.feature_drift.get(name)))
-    metrics.ML_SCORE_DRIFT.set(_or_nan(night and night.score_drift))
+        metrics.ML_FEATURE_DRIFT.labels(name).set(_or_nan(features.get(name)))
+    metrics.ML_SCORE_DRIFT.set(_or_nan(None if night is None else night.score_drift))
     ratio = night.actual_claims / night.expected_claims if night and night.expected_claims > 0 else np.nan
     metrics.ML_ACTUAL_TO_EXPECTED.set(ratio)
 

@@ -11,6 +11,7 @@ import pytest
 
 from auto_insurance.contracts.claims import CLAIM_REPORTED
 from auto_insurance.contracts.policies import POLICY_BOUND
+from auto_insurance.infra import metrics
 from auto_insurance.infra.metrics import REGISTRY
 from auto_insurance.kernel.clock import FrozenClock
 from auto_insurance.kernel.events import new_event
@@ -28,7 +29,7 @@ from tests.support.exposure import claim, policy
 from tests.support.scoring import TODAY, World, add_driver, add_trip, deliver
 
 DRIVERS = 12
-TRAINED = "driving-1"
+TRAINED = "driving-2"
 
 
 def watch_of(world: World, chunk: int = 5) -> DriftWatch:
@@ -79,7 +80,7 @@ async def test_a_night_is_measured_once_and_shown(driven: World, frozen: FrozenC
 async def test_another_scheduler_shows_what_is_kept(driven: World, frozen: FrozenClock) -> None:
     await run(driven, frozen)
     night = await watch_of(driven).nightly()
-    drift.metrics.ML_SCORE_DRIFT.set(0.0)
+    metrics.ML_SCORE_DRIFT.set(0.0)
     assert await watch_of(driven).nightly() is None
     assert night is not None
     assert REGISTRY.get_sample_value("ml_score_drift") == night.score_drift
@@ -126,7 +127,8 @@ async def test_few_drivers_make_no_index(driven: World, frozen: FrozenClock) -> 
 
 
 async def test_a_scorecard_has_a_drift_of_the_score_alone(world: World, driven: World, frozen: FrozenClock) -> None:
-    by_card = replace(driven, risk=world.risk)
+    models = ModelRegistry(RegistryOptions(default="scorecard-1"))
+    by_card = replace(driven, risk=RiskService(TripService(), world.drivers, models))
     await run(by_card, frozen)
     night = await watch_of(by_card).nightly()
     assert night is not None

@@ -24,6 +24,7 @@ from auto_insurance.risk.packages import pack
 from auto_insurance.risk.priceable import PriceableScores
 from auto_insurance.risk.registry import ModelRegistry, RegistryOptions
 from auto_insurance.risk.schemas import ModelStatus
+from auto_insurance.risk.scoring import load_model
 from auto_insurance.risk.service import RiskService
 from auto_insurance.trips.service import TripService
 from tests.support.driving_model import write_model
@@ -50,7 +51,7 @@ async def driven(world: World, frozen: FrozenClock) -> World:
 @pytest.fixture
 def observed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the shipped model be one that was fitted on observed claims."""
-    load = registries.load_model
+    load = load_model
 
     def load_observed(name: str) -> ScoringModel:
         loaded = load(name)
