@@ -25,6 +25,7 @@ WHOLE_BY_NATURE: dict[str, tuple[str, str]] = {
     "policies.repository_lists.count_by_status": ("SELECT policies.status, count(", "counts the book for staff"),
     "policies.repository_lists.page": (COUNT, "how many policies staff see"),
     "policies.repository_lists.premium_of_book": ("SELECT coalesce(sum(", "adds up the book for staff"),
+    "claims.repository.list_claims": (COUNT, "how many claims staff see of all drivers"),
     "portal.queries.list_trips": (COUNT, "how many trips staff see of all drivers"),
     "trips.reads.list_trips": (COUNT, "how many trips of all drivers"),
 }
