@@ -52,6 +52,8 @@ def render_features() -> str:
                 f"{'-' if typical is None else f'{typical:.4g}'} | "
                 f"{'yes' if feature.harm is features.Harm.MORE_IS_WORSE else '-'} |"
             )
+    lines += ["", "## Of drivers, never scored", "", "| name | unit | formula | window |", "|---|---|---|---|"]
+    lines += [f"| `{fact.name}` | {fact.unit} | `{fact.formula}` | {fact.window} |" for fact in features.OF_DRIVERS]
     return "\n".join(lines) + "\n"
 
 

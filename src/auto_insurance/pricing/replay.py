@@ -79,7 +79,8 @@ def driving_differences(stored: Driving, again: Driving) -> Iterator[Difference]
         yield Difference("driving: trips", str(stored.trip_count), str(again.trip_count))
     if not _same(stored.miles, again.miles):
         yield Difference("driving: miles", repr(stored.miles), repr(again.miles))
-    for name in sorted(stored.features.keys() | again.features.keys()):
+    # Facts of the driver are none of the driving, and a feature that was defined later says nothing of before.
+    for name in sorted(stored.features.keys() & again.features.keys()):
         before, after = _feature(stored.features, name), _feature(again.features, name)
         if not _same(before, after):
             yield Difference(f"driving: {name}", repr(before), repr(after))

@@ -19,9 +19,12 @@ from auto_insurance.risk.scale import ReferenceScale
 from auto_insurance.risk.scorecard import Factor, PoissonScorecard
 
 T = TypeVar("T")
-DEFAULT_MODEL = "scorecard-1"
-TRAINED = ("driving-1",)
+SCORECARD = "scorecard-1"
+"""Needs nothing but its file: scores where the default can't be loaded."""
+TRAINED = ("driving-2",)
 """Shipped models that training made: folders of an artefact's files."""
+DEFAULT_MODEL = "driving-2"
+"""The champion of an installation that has chosen none."""
 
 
 class ModelPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -92,7 +95,7 @@ class ScoringModel:
 
 def shipped() -> tuple[str, ...]:
     """Return the versions of the models that come with the program."""
-    return (DEFAULT_MODEL, *TRAINED)
+    return (*TRAINED, SCORECARD)
 
 
 def shipped_card(name: str) -> str:
@@ -104,7 +107,7 @@ def shipped_card(name: str) -> str:
         raise InvalidArtefact(f"{name}.md: {error}") from error
 
 
-def load(name: str = DEFAULT_MODEL) -> ScoringModel:
+def load(name: str = SCORECARD) -> ScoringModel:
     """Read a shipped scorecard with its reference. Raises ``InvalidArtefact`` naming file and place."""
     card = read_card(name)
     reference = _convert(f"{card.model.reference}.toml", ReferencePart)
@@ -144,8 +147,9 @@ def check_card(card: Card, file: str) -> None:
     if not 0 < card.exposure.exponent <= 1 or card.exposure.reference_miles <= 0:
         raise InvalidArtefact(f"{file}: exposure.exponent must be in (0, 1] and reference_miles positive")
     names = [factor.feature for factor in card.factor]
-    if sorted(names) != sorted(feature.name for feature in BEHAVIOUR):
-        raise InvalidArtefact(f"{file}: factor must list every behaviour feature once")
+    known = {feature.name for feature in BEHAVIOUR}
+    if not names or len(set(names)) != len(names) or not known.issuperset(names):
+        raise InvalidArtefact(f"{file}: factor must list behaviour features, each at most once")
     for factor in card.factor:
         if factor.slope < 0 or not 0 <= factor.reference <= factor.cap:
             raise InvalidArtefact(f"{file}: factor {factor.feature}: needs slope >= 0 and 0 <= reference <= cap")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
@@ -13,6 +13,7 @@ import structlog
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
+from auto_insurance.drivers.schemas import DriverFacts
 from auto_insurance.infra.db.locks import leading
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel import clock, ids
@@ -26,7 +27,7 @@ from auto_insurance.risk.repository_models import ShadowRow
 from auto_insurance.risk.repository_runs import BookRun
 from auto_insurance.risk.scale import category
 from auto_insurance.risk.schemas import ScoreBasis
-from auto_insurance.risk.scoring import predict_all
+from auto_insurance.risk.scoring import beside, predict_all
 from auto_insurance.risk.service import AHEAD, RiskService
 from auto_insurance.trips.schemas import BookTotals
 
@@ -53,6 +54,8 @@ class Drivers(Protocol):
     async def driver_ids(self, uow: UnitOfWork, *, after: str = "", limit: int = 1000) -> list[str]: ...
 
     async def count(self, uow: UnitOfWork) -> int: ...
+
+    async def facts_many(self, uow: UnitOfWork, driver_ids: Collection[str]) -> dict[str, DriverFacts]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,8 @@ class BookScoring:
         before = await repository.latest_briefly(uow, driver_ids)
         told = 0
         if totals.driver_ids:
-            rows = list(self._rows(totals, reason, since, until))
+            facts = await self._drivers.facts_many(uow, totals.driver_ids)
+            rows = list(self._rows(totals, facts, reason, since, until))
             await repository.copy_scores(uow, rows)
             if self._risk.models.challenger is not None:
                 await repository_models.put_shadow(uow, _beside(self._risk.models.challenger, totals, rows))
@@ -157,7 +161,9 @@ class BookScoring:
         """Tell whether somebody without recent trips needs a score: the first, or the first without recent trips."""
         return before is None or before.basis == ScoreBasis.RECENT or before.model_version != self._risk.model.version
 
-    def _rows(self, totals: BookTotals, reason: str, since: datetime, until: datetime) -> Iterator[dict[str, Any]]:
+    def _rows(
+        self, totals: BookTotals, facts: Mapping[str, DriverFacts], reason: str, since: datetime, until: datetime
+    ) -> Iterator[dict[str, Any]]:
         """Make the rows of ``risk_scores``."""
         loaded, info = self._risk.loaded, self._risk.model
         features: dict[str, Doubles] = extract_all(totals.sums)
@@ -174,6 +180,8 @@ class BookScoring:
             "observed_days": totals.observed_days,
         }
         values = {name: _or_none(column) for name, column in shown.items()}
+        known = [beside(facts.get(driver_id), until.date()) for driver_id in totals.driver_ids]
+        values |= {name: [one[name] for one in known] for name in known[0]}
         parts = [
             (name, values[name], loaded.model.typical(name), np.where(driven, effect, 0.0).tolist())
             for name, effect in predictions.effects.items()

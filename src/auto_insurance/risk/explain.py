@@ -25,6 +25,7 @@ _AHEAD = "Leave three seconds to the car ahead and look further down the road; m
 _SMOOTH = "Press the pedal gently for the first seconds after a stop."
 _BENDS = "Brake before the bend rather than in it."
 _LIMIT = "Set the speed limiter or cruise control to the posted limit."
+_PHONE = "Put the phone out of reach, or let it answer messages while you drive."
 _NIGHT = "Move trips out of the night where you can, and rest before long ones."
 
 WORDINGS: Mapping[str, Wording] = {
@@ -37,8 +38,13 @@ WORDINGS: Mapping[str, Wording] = {
     "speeding_s_per_100mi": Wording("Time 5 mph or more over the limit", _LIMIT),
     "speeding_10_s_per_100mi": Wording("Time 10 mph or more over the limit", _LIMIT),
     "speeding_20_s_per_100mi": Wording("Time 20 mph or more over the limit", _LIMIT),
-    "phone_s_per_hour": Wording(
-        "Phone use while driving", "Put the phone out of reach, or let it answer messages while you drive."
+    "phone_s_per_hour": Wording("Phone use on trips", _PHONE),
+    "phone_moving_s_per_hour": Wording("Phone use while moving", _PHONE),
+    "phone_fast_s_per_hour": Wording("Phone use from 25 mph on", _PHONE),
+    "very_fast_s_per_hour": Wording("Driving at 80 mph or more", "Stay below 80 mph; it saves minutes at most."),
+    "jerky_s_per_hour": Wording("Jerky driving", "Change between the pedals gently, from a distance that allows it."),
+    "long_drive_share": Wording(
+        "Driving more than two hours without a break", "Take a break of 15 minutes at least every two hours."
     ),
     "night_share": Wording("Driving between 22:00 and 05:00", _NIGHT),
     "late_night_share": Wording("Driving between midnight and 04:00", _NIGHT),

@@ -61,7 +61,7 @@ class ModelRegistry:
 
     def __init__(self, options: RegistryOptions | None = None) -> None:
         self._options = options or RegistryOptions()
-        self._default = load_model(self._options.default)
+        self._default = _first(self._options.default)
         self._champion = self._default
         self._challenger: ScoringModel | None = None
         self._refused: set[str] = set()
@@ -185,7 +185,7 @@ class ModelRegistry:
             status=ModelStatus.CANDIDATE.value,
             shipped=False,
             simulated=about.simulated,
-            trained_on=about.trained_on,
+            trained_on=content.scoring.model.info.trained_on,
             sha256=sha256(package).hexdigest(),
             metrics=about.metrics,
             card=content.card,
@@ -293,6 +293,15 @@ class ModelRegistry:
         loaded = read_package(version, package).scoring
         metrics.ML_MODEL_LOAD_SECONDS.set(time.perf_counter() - started)
         return loaded
+
+
+def _first(version: str) -> ScoringModel:
+    """Load the champion of an installation that has chosen none; if that can't be, say so and take the scorecard."""
+    try:
+        return load_model(version)
+    except InvalidArtefact as error:
+        log.error("risk_model_refused", version=version, reason=error.detail)
+        return load_model(artefacts.SCORECARD)
 
 
 def _replaced(row: ModelRow, status: ModelStatus) -> ModelRow:

@@ -30,8 +30,13 @@ GROUPS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "braking": ("Braking", ("harsh_braking_per_100mi", "severe_braking_per_100mi")),
     "acceleration": ("Acceleration", ("rapid_accel_per_100mi", "severe_accel_per_100mi")),
     "cornering": ("Cornering", ("harsh_corner_per_100mi", "severe_corner_per_100mi")),
-    "speeding": ("Speeding", ("speeding_s_per_100mi", "speeding_10_s_per_100mi", "speeding_20_s_per_100mi")),
-    "phone": ("Phone use", ("phone_s_per_hour",)),
+    "speeding": (
+        "Speeding",
+        ("speeding_s_per_100mi", "speeding_10_s_per_100mi", "speeding_20_s_per_100mi", "very_fast_s_per_hour"),
+    ),
+    "phone": ("Phone use", ("phone_s_per_hour", "phone_moving_s_per_hour", "phone_fast_s_per_hour")),
+    "smoothness": ("Smoothness", ("jerky_s_per_hour",)),
+    "fatigue": ("Fatigue", ("long_drive_share",)),
     "time_of_day": ("Time of day", ("night_share", "late_night_share", "rush_hour_share")),
 }
 OTHER = ("other", "Other")

@@ -136,7 +136,7 @@ SIMULATED = "True: no observed claims stand behind the score; the model rests on
 class ModelOut(BaseModel):
     """Which model gave a score and what it rests on."""
 
-    version: str = Field(examples=["scorecard-1"])
+    version: str = Field(examples=["driving-2"])
     kind: str = Field(examples=["scorecard"])
     trained_on: str = Field(description="The data behind the model, in a sentence.")
     assumption_based: bool = Field(description="True: no observed claims stand behind the relativities.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -50,6 +50,8 @@ class DriverReader(Protocol):
     """What scoring needs of the drivers service. ``facts`` raises an error of kind not_found."""
 
     async def facts(self, uow: UnitOfWork, driver_id: str) -> DriverFacts: ...
+
+    async def facts_many(self, uow: UnitOfWork, driver_ids: Collection[str]) -> dict[str, DriverFacts]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,15 +242,17 @@ class RiskService:
         recent = await self._trips.totals(uow, driver_ids, since, until + AHEAD)
         missing = [driver_id for driver_id in driver_ids if not _has_trips(recent.get(driver_id))]
         ever = await self._trips.totals(uow, missing, EARLIEST, until + AHEAD) if missing else {}
+        facts = await self._drivers.facts_many(uow, driver_ids)
         found: list[Driving] = []
         for driver_id in driver_ids:
             last = ever.get(driver_id)
             if driver_id not in missing:
-                found.append(Driving(recent[driver_id], since, until, ScoreBasis.RECENT))
+                driving = Driving(recent[driver_id], since, until, ScoreBasis.RECENT)
             elif last is not None and _has_trips(last) and last.last_end is not None:
-                found.append(await self._older(uow, driver_id, last.last_end, window))
+                driving = await self._older(uow, driver_id, last.last_end, window)
             else:
-                found.append(Driving(TripTotals(driver_id=driver_id), since, until, ScoreBasis.NONE))
+                driving = Driving(TripTotals(driver_id=driver_id), since, until, ScoreBasis.NONE)
+            found.append(replace(driving, facts=facts.get(driver_id)))
         return found
 
     async def _older(self, uow: UnitOfWork, driver_id: str, last_end: datetime, window: timedelta) -> Driving:

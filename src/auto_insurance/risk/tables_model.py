@@ -6,6 +6,7 @@ are relative to the average of the training portfolio, where every table says 0.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from math import exp, nan
 
@@ -20,10 +21,12 @@ from auto_insurance.risk.scale import ReferenceScale
 from auto_insurance.risk.scorecard import check_columns, check_features
 from auto_insurance.risk.training.about import About
 from auto_insurance.risk.training.artefact import Artefact
-from auto_insurance.risk.training.columns import Column, numeric_codes
+from auto_insurance.risk.training.columns import UNKNOWN, Column, numeric_codes
 from auto_insurance.risk.training.tables import TableModel, look_up, prove_monotone
 
 EXPOSURE_UNIT = "million miles"
+FEW = 8
+"""Fewer rows are looked up one by one: calling NumPy costs more than it saves."""
 _HARMFUL = frozenset(feature.name for feature in BEHAVIOUR)
 
 
@@ -37,6 +40,8 @@ class TablesModel:
         self._portfolio = portfolio_frequency
         self._base = exp(tables.intercept)
         self._typical = {column.name: column.centres[column.typical] for column in tables.columns}
+        self._edges = [(column.name, column.edges) for column in tables.columns]
+        self._entries = [(term.features, term.values.tolist()) for term in tables.terms]
 
     @property
     def info(self) -> ModelInfo:
@@ -63,6 +68,8 @@ class TablesModel:
     def predict(self, rows: Sequence[FeatureValues]) -> list[Prediction]:
         for row in rows:
             check_features(row)  # in a row NaN is an error, as unknown is None; in columns NaN is unknown
+        if len(rows) < FEW:
+            return [self._one(row) for row in rows]
         columns = {
             name: np.array([nan if row.get(name) is None else row[name] for row in rows], np.float64)
             for name in {name for row in rows for name in row} | set(self._typical)
@@ -94,6 +101,23 @@ class TablesModel:
         frequency = self._base * np.exp(np.sum(list(effects.values()), axis=0))
         return Predictions(frequency, frequency / self._portfolio, effects)
 
+    def _one(self, row: FeatureValues) -> Prediction:
+        given = [row.get(name) for name in self._typical]
+        codes = [
+            UNKNOWN if value is None else bisect_left(edges, value)
+            for value, (_, edges) in zip(given, self._edges, strict=True)
+        ]
+        effects = [0.0] * len(codes)
+        for features, entry in self._entries:
+            for feature in features:
+                entry = entry[codes[feature]]  # noqa: PLW2901 - from the table to its line to its cell
+            for feature in features:
+                effects[feature] += entry / len(features)
+        frequency = self._base * exp(sum(effects))
+        parts = zip(self._typical.items(), given, effects, strict=True)
+        contributions = tuple(Contribution(name, value, typical, effect) for (name, typical), value, effect in parts)
+        return Prediction(frequency, frequency / self._portfolio, contributions)
+
     def average(self) -> Prediction:
         unknown = tuple(Contribution(name, None, typical, 0.0) for name, typical in self._typical.items())
         return Prediction(self._portfolio, 1.0, unknown)
@@ -122,11 +146,11 @@ def scoring_model(
         version=version,
         kind=about.kind,
         features_version=about.features_version,
-        trained_on=about.trained_on,
+        trained_on=f"Trained on simulated claims: {about.trained_on}" if about.simulated else about.trained_on,
         assumption_based=about.simulated,
         reference_population=f"{about.data} ({'simulated' if about.simulated else 'observed'})",
     )
-    portfolio = float(np.mean(about.reference))
+    portfolio = about.portfolio_frequency or float(np.mean(about.reference[:-1]))
     return ScoringModel(
         model=TablesModel(info, tables, portfolio),
         scale=scale,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from auto_insurance.risk.explain import reason_codes, recommendations
-from auto_insurance.risk.features import FEATURES
+from auto_insurance.risk.features import FEATURES, OF_DRIVERS
 from auto_insurance.risk.model import ModelInfo
 from auto_insurance.risk.schemas import (
     ContributionOut,
@@ -17,7 +17,7 @@ from auto_insurance.risk.schemas import (
 )
 from auto_insurance.risk.service import RiskService
 
-_UNITS_OF_DRIVERS = {"trips": "trips", "observed_days": "days from the first to the last trip"}
+_UNITS_OF_DRIVERS = {fact.name: fact.unit for fact in OF_DRIVERS}
 
 
 def model_out(info: ModelInfo, score: RiskScore) -> ModelOut:

@@ -1,12 +1,13 @@
 """Adds up what a trip is made of. Pure.
 
 Time is added in whole microseconds (exact, whatever the order of batches); distance in metres in the order of the fold.
-A sample's speed, limit and phone use stand for the time until the next sample.
+A sample's speed, limit and phone use stand for the time until the next sample. Sums of speed and of its square are
+whole numbers too, of speed in cm/s.
 """
 
 from __future__ import annotations
 
-from math import inf
+from math import inf, isnan
 
 from auto_insurance.kernel.units import MS_PER_MPH
 from auto_insurance.trips.calendar import LATE, NIGHT, RUSH, SLOT_US, WEEKEND, Clock, flags_at, night_us
@@ -15,32 +16,54 @@ from auto_insurance.trips.state import (
     FLAGGED,
     GAPS,
     IDLE,
+    JERK_KNOWN,
+    JERK_SQUARE,
+    JERKY,
     LIMIT_KNOWN,
+    LONG_DRIVE,
     MOVED,
     NIGHT_US,
     OVER_5,
+    PHONE_FAST,
     PHONE_KNOWN,
+    PHONE_MOVING,
     PHONE_ON,
+    PHONE_SPEED_KNOWN,
+    PHONE_STANDING,
     SAMPLES,
+    SPEED_FAST,
+    SPEED_KNOWN,
+    SPEED_SLOW,
+    SPEED_SQUARE,
+    SPEED_STANDING,
+    SPEED_SUM,
+    SPEED_VERY_FAST,
     TIMES,
     Device,
+    Limits,
     Now,
     PerTime,
     Trip,
 )
 
-LOW_BELOW_MPH, HIGH_FROM_MPH = 25.0, 50.0
+LOW_BELOW_MPH, HIGH_FROM_MPH, VERY_HIGH_FROM_MPH = 25.0, 50.0, 80.0
+_LOW, _HIGH, _VERY_HIGH = LOW_BELOW_MPH * MS_PER_MPH, HIGH_FROM_MPH * MS_PER_MPH, VERY_HIGH_FROM_MPH * MS_PER_MPH
+STANDING_BELOW_MS = 1.0
 
 
 @compiled
-def spend(t: Trip, x: Now, clock: Clock, zone: int, from_us: int, moving: bool, over: int, phone: int) -> None:
-    """Add the interval that ends now. ``over`` and ``phone`` are -1 where unknown."""
+def spend(
+    t: Trip, x: Now, clock: Clock, zone: int, from_us: int, moving: bool, over: int, phone: int, speed: float
+) -> None:  # fmt: skip
+    """Add the interval that ends now. ``over``, ``phone`` and ``speed`` (m/s) are negative where unknown."""
     span = x.t_us - from_us
     if moving:
         if t.tail[SAMPLES] != 0:
             join_tail(t)
         part = t.times
         part[MOVED] += span
+        if x.t_us > t.long_us:
+            part[LONG_DRIVE] += x.t_us - max(from_us, t.long_us)
     else:
         part = t.tail
         part[IDLE] += span
@@ -50,6 +73,8 @@ def spend(t: Trip, x: Now, clock: Clock, zone: int, from_us: int, moving: bool, 
     if x.gap:
         part[GAPS] += 1
     _spend_known(part, span, over, phone)
+    if speed >= 0.0:
+        _spend_at_speed(part, span, phone, speed)
     if x.t_us <= t.slot_until:
         if t.slot & NIGHT:
             part[NIGHT_US] += span
@@ -68,6 +93,49 @@ def _spend_known(part: PerTime, span: int, over: int, phone: int) -> None:
         part[PHONE_KNOWN] += span
         if phone > 0:
             part[PHONE_ON] += span
+
+
+@compiled
+def _spend_at_speed(part: PerTime, span: int, phone: int, speed: float) -> None:
+    whole = int(speed * 100.0 + 0.5)
+    part[SPEED_KNOWN] += span
+    part[SPEED_SUM] += whole * span
+    part[SPEED_SQUARE] += whole * whole * span // 1000
+    if speed < STANDING_BELOW_MS:
+        part[SPEED_STANDING] += span
+    elif speed < _LOW:
+        part[SPEED_SLOW] += span
+    elif speed >= _HIGH:
+        part[SPEED_FAST] += span
+        if speed >= _VERY_HIGH:
+            part[SPEED_VERY_FAST] += span
+    if phone < 0:
+        return
+    part[PHONE_SPEED_KNOWN] += span
+    if phone > 0:
+        if speed < STANDING_BELOW_MS:
+            part[PHONE_STANDING] += span
+        else:
+            part[PHONE_MOVING] += span
+            if speed >= _LOW:
+                part[PHONE_FAST] += span
+
+
+@compiled
+def shake(t: Trip, r: Limits, along: float, span: int) -> None:
+    """Add the jerk: the change to this acceleration, NaN if unknown, over ``span`` from the one just before it.
+
+    Both come from changes of the reported speed, so that devices with and without accelerometers are alike.
+    """
+    if not isnan(along) and not isnan(t.along):
+        jerk = abs(along - t.along) * 2e6 / (span + t.along_us)
+        whole = int(jerk * 100.0 + 0.5)
+        part = t.tail if t.tail[SAMPLES] != 0 else t.times
+        part[JERK_KNOWN] += span
+        part[JERK_SQUARE] += whole * whole * span // 1000
+        if jerk >= r.jerk:
+            part[JERKY] += span
+    t.along, t.along_us = along, span
 
 
 @compiled

@@ -9,22 +9,37 @@ from uuid import UUID
 
 import msgspec
 
-from auto_insurance.kernel.units import METRES_PER_MILE
+from auto_insurance.kernel.units import METRES_PER_MILE, MS_PER_MPH
 from auto_insurance.trips.rules import TripRules
 from auto_insurance.trips.schemas import TripSums
 from auto_insurance.trips.state import (
     FLAGGED,
     GAPS,
     IDLE,
+    JERK_KNOWN,
+    JERK_SQUARE,
+    JERKY,
     LIMIT_KNOWN,
+    LONG_DRIVE,
     MOVED,
     NIGHT_US,
     OVER_5,
     OVER_10,
     OVER_20,
+    PHONE_FAST,
     PHONE_KNOWN,
+    PHONE_MOVING,
     PHONE_ON,
+    PHONE_SPEED_KNOWN,
+    PHONE_STANDING,
     SAMPLES,
+    SPEED_FAST,
+    SPEED_KNOWN,
+    SPEED_SLOW,
+    SPEED_SQUARE,
+    SPEED_STANDING,
+    SPEED_SUM,
+    SPEED_VERY_FAST,
 )
 
 CODES = ("harsh_brake", "rapid_accel", "harsh_corner", "speeding", "phone_usage", "crash")
@@ -111,6 +126,7 @@ def content_of(
     seconds = (end_us - start_us) / 1e6
     miles = trip["metres"] / METRES_PER_MILE
     listed = _events(events, rules)
+    counts = _counts(listed)
     return TripContent(
         driver_id=owner.driver_id,
         device_id=owner.device_id,
@@ -131,15 +147,27 @@ def content_of(
         crash_reported=any(event.kind == CODES[CRASH] for event in listed),
         end_reason=REASONS[closing["reason"]],
         events=listed,
+        braking_square=counts["harsh_braking_count"] ** 2 / miles if miles > 0 else 0.0,
+        pace_square=miles * miles / seconds if seconds > 0 else 0.0,
         **_sums(trip, times),
-        **_counts(listed),
+        **counts,
     )
 
 
 _TIMES = {
     "moving_s": MOVED, "idle_s": IDLE, "speeding_s": OVER_5, "speeding_10_s": OVER_10, "speeding_20_s": OVER_20,
     "speed_limit_known_s": LIMIT_KNOWN, "phone_usage_s": PHONE_ON, "phone_known_s": PHONE_KNOWN, "night_s": NIGHT_US,
+    "speed_known_s": SPEED_KNOWN, "speed_standing_s": SPEED_STANDING, "speed_slow_s": SPEED_SLOW,
+    "speed_fast_s": SPEED_FAST, "speed_very_fast_s": SPEED_VERY_FAST, "phone_speed_known_s": PHONE_SPEED_KNOWN,
+    "phone_standing_s": PHONE_STANDING, "phone_moving_s": PHONE_MOVING, "phone_fast_s": PHONE_FAST,
+    "jerk_known_s": JERK_KNOWN, "jerky_s": JERKY, "long_drive_s": LONG_DRIVE,
 }  # fmt: skip
+_SQUARES = {
+    "speed_mph_s": (SPEED_SUM, 1e8 * MS_PER_MPH),
+    "speed_mph2_s": (SPEED_SQUARE, 1e7 * MS_PER_MPH**2),
+    "jerk_square": (JERK_SQUARE, 1e7),
+}
+"""Places of ``Trip.times`` and what their unit is of the one here."""
 _WAYS = {
     "speed_limit_known_miles": "limit_known_m", "phone_known_miles": "phone_known_m", "night_miles": "night_m",
     "late_night_miles": "late_m", "rush_hour_miles": "rush_m", "weekend_miles": "weekend_m",
@@ -149,6 +177,7 @@ _WAYS = {
 
 def _sums(trip: Numbers, times: list[int]) -> dict[str, Any]:
     sums = {name: times[place] / 1e6 for name, place in _TIMES.items()}
+    sums |= {name: times[place] / size for name, (place, size) in _SQUARES.items()}
     return sums | {name: trip[field] / METRES_PER_MILE for name, field in _WAYS.items()}
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from auto_insurance.kernel.units import STANDARD_GRAVITY_MS2
 from auto_insurance.telematics.columns import EVENT_CODE
 from auto_insurance.telematics.schemas import EventType
+from auto_insurance.trips.aggregate import shake
 from auto_insurance.trips.compiled import compiled
 from auto_insurance.trips.contents import ACCEL, BRAKE, CORNER, CRASH, PHONE, SEVERE_SPEEDING_MPH, SPEEDING
 from auto_insurance.trips.state import KIND_COUNT, Event, Limits, Longs, Now, Rows, Trip
@@ -51,6 +52,8 @@ class Out(NamedTuple):
 def sense(t: Trip, x: Now, r: Limits, out: Out, slot: int) -> None:
     """Take in one sample."""
     along, across, derived_us = _derived(t, x, r)
+    if derived_us > 0:
+        shake(t, r, along, derived_us)
     along_hold = across_hold = derived_us
     if not isnan(x.accel_g):
         along, along_hold = _measured_along(t, x, r), min(x.dt_us, r.hold_us)

@@ -73,6 +73,23 @@ trips = Table(
     Column("flagged_count", Integer, nullable=False),
     Column("gap_count", Integer, nullable=False),
     Column("gap_miles", Float(53), nullable=False),
+    Column("phone_speed_known_s", Float(53), nullable=False),
+    Column("phone_standing_s", Float(53), nullable=False),
+    Column("phone_moving_s", Float(53), nullable=False),
+    Column("phone_fast_s", Float(53), nullable=False),
+    Column("speed_known_s", Float(53), nullable=False),
+    Column("speed_standing_s", Float(53), nullable=False),
+    Column("speed_slow_s", Float(53), nullable=False),
+    Column("speed_fast_s", Float(53), nullable=False),
+    Column("speed_very_fast_s", Float(53), nullable=False),
+    Column("speed_mph_s", Float(53), nullable=False),
+    Column("speed_mph2_s", Float(53), nullable=False),
+    Column("jerk_known_s", Float(53), nullable=False),
+    Column("jerky_s", Float(53), nullable=False),
+    Column("jerk_square", Float(53), nullable=False),
+    Column("long_drive_s", Float(53), nullable=False),
+    Column("braking_square", Float(53), nullable=False),
+    Column("pace_square", Float(53), nullable=False),
     Column("crash_reported", Boolean, nullable=False),
     Column("end_reason", Text),
     Column("content_hash", LargeBinary),
@@ -87,6 +104,12 @@ trips = Table(
 """Speed bands of distance: low < 25 mph, mid 25 to < 50 mph, high from 50 mph. speeding_s from 5 mph over the posted
 limit, speeding_10_s and speeding_20_s from 10 and 20 mph over (each contained in the one before). Night is 22-05 local,
 late night 00-04, rush hour weekdays 07-09 and 16-19. Rates over limits and phone use are over the known part only.
+Seconds at speeds: standing below 1 m/s, slow below 25 mph, fast from 50 mph, very fast from 80 mph (contained in fast);
+of phone use: standing, moving from 1 m/s, fast from 25 mph (contained in moving); all over the seconds with a known
+speed. ``speed_mph_s`` and ``speed_mph2_s`` are the integrals of speed and of its square, ``jerk_square`` that of
+squared jerk (m2/s6 times s), over the seconds where they were known; jerky from 2.5 m/s3. ``long_drive_s``: moving
+seconds later than 2 h after the driver's last break of 15 min. For spreads between trips: ``braking_square`` is
+harsh_braking_count squared per mile, ``pace_square`` squared miles per second.
 ``revision`` is 0 while the trip has never been completed; ``content_hash`` is that of the last completed form."""
 
 trip_events = Table(

@@ -43,6 +43,12 @@ class TripRules(msgspec.Struct, frozen=True, kw_only=True):
     derive_max_ms2: float = 12.0
     bias_settle_s: float = 60.0
     bias_max_ms2: float = 1.5
+    jerk_ms3: float = 2.5
+    """From this change of acceleration on, driving is jerky."""
+
+    long_drive_s: float = 7200.0
+    break_s: float = 900.0
+    """A drive is long after so much time without a break of so much."""
 
     speeding_min_s: float = 3.0
     phone_min_s: float = 1.0

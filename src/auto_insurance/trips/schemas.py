@@ -46,6 +46,23 @@ class TripSums(msgspec.Struct, frozen=True, kw_only=True):
     flagged_count: int = 0
     gap_count: int = 0
     gap_miles: float = 0.0
+    phone_speed_known_s: float = 0.0
+    phone_standing_s: float = 0.0
+    phone_moving_s: float = 0.0
+    phone_fast_s: float = 0.0
+    speed_known_s: float = 0.0
+    speed_standing_s: float = 0.0
+    speed_slow_s: float = 0.0
+    speed_fast_s: float = 0.0
+    speed_very_fast_s: float = 0.0
+    speed_mph_s: float = 0.0
+    speed_mph2_s: float = 0.0
+    jerk_known_s: float = 0.0
+    jerky_s: float = 0.0
+    jerk_square: float = 0.0
+    long_drive_s: float = 0.0
+    braking_square: float = 0.0
+    pace_square: float = 0.0
 
 
 class TripFacts(TripSums, frozen=True, kw_only=True):

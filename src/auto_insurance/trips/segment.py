@@ -180,7 +180,7 @@ def _take(tables: Tables, slot: int, clock: Clock, out: Out) -> None:
             _way(s, t, x, clock)
     elif x.moving and x.verdict == MOVING:
         tables.trips[slot] = tables.blank_trip[0]
-        _begin(s, t, x, clock)
+        _begin(s, t, x, limits, clock)
     _remember(s, x)
     if s.open:
         sense(t, x, limits, out, slot)
@@ -202,7 +202,7 @@ def _is_moving(s: Device, x: Now, limits: Limits) -> bool:
 
 
 @compiled
-def _begin(s: Device, t: Trip, x: Now, clock: Clock) -> None:
+def _begin(s: Device, t: Trip, x: Now, limits: Limits, clock: Clock) -> None:
     """Begin a trip at this sample or, if a whole step lies before it, at the step's beginning."""
     s.open = True
     s.number += 1
@@ -212,11 +212,14 @@ def _begin(s: Device, t: Trip, x: Now, clock: Clock) -> None:
     if x.metres != 0.0:
         t.start_us, t.start_lat, t.start_lon = x.from_us, x.from_lat, x.from_lon
     t.place_us, t.place_lat, t.place_lon = t.start_us, t.start_lat, t.start_lon
+    if s.rested_us < 0 or t.start_us - s.rested_us >= limits.break_us:
+        s.drive_us = t.start_us
+    t.long_us = s.drive_us + limits.long_us
     t.times[SAMPLES] = 1
     enter_slot(t, clock, s.zone, t.start_us)
     if x.metres != 0.0:
-        over, phone = (-1, -1) if x.gap else (s.over, s.phone)
-        spend(t, x, clock, s.zone, t.start_us, True, over, phone)
+        over, phone, speed = (-1, -1, -1.0) if x.gap else (s.over, s.phone, s.speed)
+        spend(t, x, clock, s.zone, t.start_us, True, over, phone, speed)
         _way(s, t, x, clock)
 
 
@@ -224,11 +227,13 @@ def _begin(s: Device, t: Trip, x: Now, clock: Clock) -> None:
 def _interval(s: Device, t: Trip, x: Now, limits: Limits, clock: Clock, out: Out, slot: int) -> None:
     """Account for the time since the sample before: its values held until now, unless that is too long."""
     long = x.dt_us > limits.gap_us
-    moving, over, phone = s.moving, s.over, s.phone
+    moving, over, phone, speed = s.moving, s.over, s.phone, s.speed
     if long:
-        moving, over, phone = x.metres > 0.0, -1, -1
+        moving, over, phone, speed = x.metres > 0.0, -1, -1, -1.0
         t.fast_us = -1
-    spend(t, x, clock, s.zone, s.last_us, moving, over, phone)
+        if x.dt_us >= limits.break_us:
+            s.drive_us, t.long_us = x.t_us, x.t_us + limits.long_us
+    spend(t, x, clock, s.zone, s.last_us, moving, over, phone, speed)
     if moving:
         t.moved_us, t.moved_lat, t.moved_lon = x.t_us, s.good_lat, s.good_lon
     episode(t, x, limits, out, slot, int(SPEEDING), over > 0, s.over_mph)
@@ -317,7 +322,7 @@ def _rest(s: Device, t: Trip, limits: Limits, out: Out, slot: int) -> None:
     """End at standstill: the trip ended when the car last moved, what came after is not part of it."""
     s.open = False
     if t.confirmed:
-        s.closed_us = t.moved_us
+        s.closed_us = s.rested_us = t.moved_us
         put(s, t, limits, out, slot, END_STANDSTILL)
 
 
@@ -325,7 +330,7 @@ def _rest(s: Device, t: Trip, limits: Limits, out: Out, slot: int) -> None:
 def cut(s: Device, t: Trip, limits: Limits, reason: int, out: Out, slot: int) -> None:
     """End at the last sample: the device went off, fell silent or changed hands."""
     if s.open and t.confirmed:
-        s.closed_us = s.last_us
+        s.closed_us, s.rested_us = s.last_us, t.moved_us
         put(s, t, limits, out, slot, reason)
     s.open = False
 

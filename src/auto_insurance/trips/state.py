@@ -18,9 +18,13 @@ from auto_insurance.trips.rules import TripRules
 KIND_COUNT = 5
 (
     MOVED, IDLE, OVER_5, OVER_10, OVER_20, LIMIT_KNOWN, PHONE_ON, PHONE_KNOWN, NIGHT_US, SAMPLES, FLAGGED, GAPS,
-) = range(12)  # fmt: skip
-"""Places in ``Trip.times`` and ``Trip.tail``: microseconds, the last three counts."""
-TIMES = 12
+    SPEED_KNOWN, SPEED_STANDING, SPEED_SLOW, SPEED_FAST, SPEED_VERY_FAST, SPEED_SUM, SPEED_SQUARE,
+    PHONE_SPEED_KNOWN, PHONE_STANDING, PHONE_MOVING, PHONE_FAST, JERK_KNOWN, JERKY, JERK_SQUARE, LONG_DRIVE,
+) = range(27)  # fmt: skip
+"""Places in ``Trip.times`` and ``Trip.tail``: microseconds, but SAMPLES, FLAGGED and GAPS are counts, SPEED_SUM is in
+cm/s times microseconds, SPEED_SQUARE in cm2/s2 and JERK_SQUARE in cm2/s6 times milliseconds. Whole numbers: sums of
+them are exact, and the longest drive does not fill them."""
+TIMES = 27
 
 Longs = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -72,6 +76,10 @@ class Device:
     """Number of the device's newest trip."""
     closed_us: int
     """End of the newest trip that was closed for good: what ends later may still change."""
+    rested_us: int
+    """When the newest trip of this session last moved; -1: there was none."""
+    drive_us: int
+    """Since when the driver has been driving without a break."""
     marked_us: int
     """The newest mark within the session, or its beginning."""
     unsaved: int
@@ -122,6 +130,11 @@ class Trip:
     ref_us: int
     ref_speed: float
     ref_heading: float
+    along: float
+    """Acceleration by the change of speed over the newest ``along_us``, m/s2."""
+    along_us: int
+    long_us: int
+    """From when on this is a long drive."""
     speed: float
     """Speed of the sample before, m/s; negative if unknown."""
     along_sum: float
@@ -223,6 +236,8 @@ class Limits:
     derive_min_us: int
     derive_max_us: int
     units_min: int
+    break_us: int
+    long_us: int
     min_us_of: PerKind
     merge_us_of: PerKind
     still: float
@@ -243,6 +258,7 @@ class Limits:
     accel: float
     corner: float
     derive_max: float
+    jerk: float
     bias_s: float
     bias_max: float
 
@@ -283,7 +299,7 @@ def blank_device() -> Rows:
     rows = np.zeros(1, DEVICE)
     row: Device = _first(rows)
     row.last_us = row.arrival_us = row.still_us = row.good_us = row.anchor_us = row.stray_us = row.closed_us = -1
-    row.driver = row.over = row.phone = -1
+    row.driver = row.over = row.phone = row.rested_us = -1
     row.speed = -1.0
     return rows
 
@@ -294,7 +310,7 @@ def blank_trip() -> Rows:
     row: Trip = _first(rows)
     row.fast_us = row.ref_us = -1
     row.ref_speed = row.speed = -1.0
-    row.ref_heading = float("nan")
+    row.ref_heading = row.along = float("nan")
     row.last_us[:] = -1
     return rows
 
@@ -310,6 +326,7 @@ def limits_of(rules: TripRules) -> Rows:
     row.reanchor, row.hold_us = rules.reanchor_points, _us(rules.hold_max_s)
     row.derive_min_us, row.derive_max_us = _us(rules.derive_min_s), _us(rules.derive_max_s)
     row.units_min = rules.units_min_steps
+    row.break_us, row.long_us, row.jerk = _us(rules.break_s), _us(rules.long_drive_s), rules.jerk_ms3
     harsh, merge, episode = _us(rules.harsh_min_s), _us(rules.harsh_merge_s), _us(rules.episode_merge_s)
     row.min_us_of[:] = (harsh, harsh, harsh, _us(rules.speeding_min_s), _us(rules.phone_min_s))
     row.merge_us_of[:] = (merge, merge, merge, episode, episode)

@@ -52,6 +52,17 @@ def test_distance_agrees_with_the_integral_of_the_recorded_speed(drives: dict[st
     assert max(errors.values()) <= 0.04, errors
 
 
+def test_the_integral_of_speed_is_that_of_the_recorded_speed(drives: dict[str, Rows]) -> None:
+    checked = 0
+    for drive_id, rows in drives.items():
+        own = _integral_miles(rows)
+        trips = _trips(drive_id, rows)
+        if own > 1.0 and len(trips) == 1 and trips[0].speed_known_s == trips[0].duration_s:
+            assert trips[0].speed_mph_s / 3600.0 == pytest.approx(own, rel=0.02), drive_id
+            checked += 1
+    assert checked >= 15
+
+
 def test_every_drive_over_a_mile_is_one_trip_but_for_long_stops(drives: dict[str, Rows]) -> None:
     several = {}
     for drive_id, rows in drives.items():

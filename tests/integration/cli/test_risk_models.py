@@ -95,21 +95,21 @@ def a_claim() -> ClaimRow:
 def test_a_model_from_its_folder_to_champion_and_back(cli: Any, database_url: str, tmp_path: Path) -> None:
     fill(database_url)
     before = cli("models", "list", "--json")
-    assert [row["version"] for row in before["models"] if row["in_use"]] == ["scorecard-1"]
+    assert [row["version"] for row in before["models"] if row["in_use"]] == ["driving-2"]
     folder = write_model(tmp_path / "tables-1")
     assert cli("models", "add", str(folder), "--json")["status"] == "candidate"
     assert "There is a risk model tables-1 already" in cli("models", "add", str(folder), code=1)
     assert "in the shadow" in cli("models", "shadow", "tables-1", "--note", "a month beside it")
-    compared = cli("models", "compare", "scorecard-1", "tables-1", "--json")
-    assert (compared["drivers"], compared["champion_version"], compared["rank_correlation"]) == (2, "scorecard-1", 1.0)
-    assert "rank correlation" in cli("models", "compare", "scorecard-1", "tables-1")
+    compared = cli("models", "compare", "driving-2", "tables-1", "--json")
+    assert (compared["drivers"], compared["champion_version"], compared["rank_correlation"]) == (2, "driving-2", 1.0)
+    assert "rank correlation" in cli("models", "compare", "driving-2", "tables-1")
     text = cli("models", "activate", "tables-1", "--note", "better")
     assert "tables-1 is the champion" in text
     assert "simulated or assumed claims" in text
-    assert "scorecard-1 is the champion again" in cli("models", "roll-back")
+    assert "driving-2 is the champion again" in cli("models", "roll-back")
     after = cli("models", "list", "--json")
     statuses = {row["version"]: row["status"] for row in after["models"]}
-    assert (statuses["scorecard-1"], statuses["tables-1"]) == ("champion", "retired")
+    assert (statuses["driving-2"], statuses["tables-1"]) == ("champion", "retired")
     assert [change["note"] for change in after["changes"] if change["to_status"] == "champion"] == [
         "rolled back from tables-1", "better",
     ]  # fmt: skip
@@ -126,7 +126,7 @@ def test_what_cannot_be_is_said(cli: Any, tmp_path: Path) -> None:
     assert "can't be a version" in cli("models", "add", str(tmp_path / "Not A Version"), code=2)
     (tmp_path / "empty").mkdir()
     assert "manifest.json" in cli("models", "add", str(tmp_path / "empty"), code=1)
-    assert "nothing to compare on" in cli("models", "compare", "scorecard-1", "driving-1")
+    assert "nothing to compare on" in cli("models", "compare", "scorecard-1", "driving-2")
     assert "No night was measured" in cli("drift")
     assert "Model card: scorecard-1" in cli("models", "card", "scorecard-1")
 
@@ -134,10 +134,10 @@ def test_what_cannot_be_is_said(cli: Any, tmp_path: Path) -> None:
 def test_production_refuses_a_simulated_champion(cli: Any, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("ENVIRONMENT", "production"), ("JWT_SECRET_KEY", "k" * 48)):
         monkeypatch.setenv(name, value)
-    assert "ALLOW_SIMULATED_MODELS" in cli("models", "activate", "driving-1", code=1)
+    assert "ALLOW_SIMULATED_MODELS" in cli("models", "activate", "scorecard-1", code=1)
     assert "no premium follows" in cli("models", "list")
     monkeypatch.setenv("ALLOW_SIMULATED_MODELS", "true")
-    assert "driving-1 is the champion" in cli("models", "activate", "driving-1")
+    assert "scorecard-1 is the champion" in cli("models", "activate", "scorecard-1")
     assert "no premium follows" not in cli("models", "list")
 
 
@@ -192,7 +192,7 @@ def test_the_doctor_sees_a_champion_that_cannot_be_loaded(cli: Any, database_url
     cli("models", "activate", "tables-1")
     execute(database_url, "UPDATE risk_models SET artefact = 'rotten' WHERE version = 'tables-1'")
     rotten = riskcheck.check(patient)
-    assert (rotten.verdict, "scorecard-1 scores instead" in rotten.found) == (Verdict.BAD, True)
+    assert (rotten.verdict, "driving-2 scores instead" in rotten.found) == (Verdict.BAD, True)
     gone = Patient(load_settings(env={"DATABASE_URL": "postgresql://nobody:x@127.0.0.1:1/none"}), None)
     assert riskcheck.check(gone).verdict is Verdict.WARN
 

@@ -25,6 +25,7 @@ async def driven(world: World) -> World:
                 TODAY - timedelta(days=days),
                 distance_miles=200.0,
                 harsh_braking_count=80,
+                harsh_braking_severe_count=20,
                 night_miles=10.0,
                 phone_usage_s=100.0,
                 phone_known_s=3600.0,
@@ -43,9 +44,10 @@ async def test_score_of_me(driven: World) -> None:
     assert body["risk_category"] in {"high", "very_high"}
     assert body["exposure_miles"] == 400.0
     assert body["confidence"] == pytest.approx(0.2857)
-    assert body["model_version"] == body["model"]["version"] == "scorecard-1"
+    assert body["model_version"] == body["model"]["version"] == "driving-2"
     assert body["model"]["assumption_based"] is True
     assert "simulated" in body["model"]["reference_population"]
+    assert "simulated claims" in body["model"]["trained_on"]
     assert body["expected_claims_per_million_miles"] > 5
 
 

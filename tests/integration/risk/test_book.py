@@ -46,6 +46,20 @@ async def driven(world: World) -> World:
                     phone_usage_s=10.0 * number,
                     phone_known_s=1800.0,
                     night_miles=1.7 * number,
+                    moving_s=3000.25,
+                    long_drive_s=10.5 * number,
+                    speed_known_s=3300.75,
+                    speed_mph_s=3300.75 * (20.0 + number + day),
+                    speed_mph2_s=3300.75 * (900.0 + 50.0 * number),
+                    speed_very_fast_s=5.25 * number,
+                    phone_speed_known_s=1700.5,
+                    phone_moving_s=7.5 * number,
+                    phone_fast_s=2.5 * number,
+                    jerk_known_s=3100.0,
+                    jerky_s=11.5 * number,
+                    jerk_square=700.25 * number,
+                    braking_square=(3 * number) ** 2 / (37.3 * number),
+                    pace_square=(37.3 * number) ** 2 / 3600.5,
                 )
         await add_trip(uow, "DRV006", TODAY - timedelta(days=700), distance_miles=100.0, harsh_braking_count=9)
     return world
@@ -79,6 +93,8 @@ async def test_the_book_is_what_each_driver_by_itself_gets(driven: World) -> Non
     async with driven.db.begin() as uow:
         await driven.risk.score_drivers(uow, DRIVERS, "one by one")
     single = await scores(driven)
+    assert book["DRV003"].features["licence_years"] == pytest.approx(20.45, abs=0.01)
+    assert book["DRV003"].features["vehicle_age_years"] == 4.0
     for driver_id in DRIVERS:
         ours, theirs = comparable(book[driver_id]), comparable(single[driver_id])
         assert known(ours.pop("features")) == pytest.approx(known(theirs.pop("features")), rel=1e-12)
@@ -171,15 +187,15 @@ async def test_a_fresh_process_scores_the_book_with_the_champion_and_its_challen
     driven: World, frozen: FrozenClock
 ) -> None:
     async with driven.db.begin() as uow:
-        for version, status in (("driving-1", ModelStatus.CHAMPION), ("scorecard-1", ModelStatus.SHADOW)):
+        for version, status in (("scorecard-1", ModelStatus.CHAMPION), ("driving-2", ModelStatus.SHADOW)):
             await ModelRegistry().activate(uow, version, status, "ada")
     fresh = replace(driven, risk=RiskService(TripService(), driven.drivers, ModelRegistry()))
     run = await scoring(fresh).run("test")
-    assert run.model_version == "driving-1"
+    assert run.model_version == "scorecard-1"
     made = await scores(fresh)
-    assert {score.model_version for score in made.values()} == {"driving-1"}
+    assert {score.model_version for score in made.values()} == {"scorecard-1"}
     async with driven.db.read() as uow:
-        shadows = {row.driver_id: row for row in await repository_models.shadows(uow, "scorecard-1", "driving-1")}
+        shadows = {row.driver_id: row for row in await repository_models.shadows(uow, "driving-2", "scorecard-1")}
         alone = await driven.risk.preview(uow, DRIVERS[:5], "test", 365)
     assert set(DRIVERS[:5]) <= set(shadows)
     for score in alone:

@@ -26,7 +26,7 @@ from auto_insurance.risk.models import due_scores, risk_scores
 from auto_insurance.risk.service import RiskService
 from auto_insurance.trips.service import TripService
 from tests.integration.bus.conftest import FAST
-from tests.support.scoring import add_trip, trip_event
+from tests.support.scoring import add_trip, make_world, trip_event
 
 MOMENT = timedelta(seconds=5)
 DRIVERS = ("DRV001", "DRV002", "DRV003")
@@ -57,7 +57,7 @@ class Dying(DueScores):
 
 
 def service(db: Database) -> RiskService:
-    return RiskService(TripService(), None)  # type: ignore[arg-type]
+    return RiskService(TripService(), make_world(db).drivers)
 
 
 async def drive(db: Database, driver_id: str) -> UUID:

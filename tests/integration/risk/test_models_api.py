@@ -52,14 +52,14 @@ async def add(client: httpx.AsyncClient, version: str, content: bytes) -> httpx.
 async def test_a_model_on_its_way_to_champion_and_back(driven: World, package: bytes, frozen: FrozenClock) -> None:
     async with driven.client(router, admin=True) as client:
         before = (await client.get("/risk/models")).json()
-        assert (before["champion"], before["challenger"]) == ("scorecard-1", None)
+        assert (before["champion"], before["challenger"]) == ("driving-2", None)
         added = await add(client, "tables-1", package)
         assert (added.status_code, added.json()["status"], added.json()["in_use"]) == (201, "candidate", False)
         assert (await client.post("/risk/models/tables-1/activate", json={"status": "shadow"})).status_code == 200
         scored = await client.post("/risk/batch-calculate", json={"driver_ids": ["DRV001", "DRV002"]})
-        assert scored.json()["model_version"] == "scorecard-1"
+        assert scored.json()["model_version"] == "driving-2"
         compared = (await client.get("/risk/models/tables-1/comparison")).json()
-        assert (compared["drivers"], compared["champion_version"]) == (2, "scorecard-1")
+        assert (compared["drivers"], compared["champion_version"]) == (2, "driving-2")
         assert compared["rank_correlation"] == 1.0
         frozen.advance(timedelta(seconds=1))
         crowned = await client.post("/risk/models/tables-1/activate", json={"note": "better"})
@@ -71,11 +71,11 @@ async def test_a_model_on_its_way_to_champion_and_back(driven: World, package: b
         assert {part["feature"] for part in breakdown["contributions"]} == {feature.name for feature in BEHAVIOUR}
         frozen.advance(timedelta(seconds=1))
         back = await client.post("/risk/models/roll-back", json={"note": "too hard on night shifts"})
-        assert (back.status_code, back.json()["version"]) == (200, "scorecard-1")
-        assert (await client.post("/risk/DRV002/recalculate-risk")).json()["model_version"] == "scorecard-1"
+        assert (back.status_code, back.json()["version"]) == (200, "driving-2")
+        assert (await client.post("/risk/DRV002/recalculate-risk")).json()["model_version"] == "driving-2"
         after = (await client.get("/risk/models")).json()
     assert {(c["version"], c["to_status"]) for c in after["changes"][:2]} == {
-        ("scorecard-1", "champion"), ("tables-1", "retired"),
+        ("driving-2", "champion"), ("tables-1", "retired"),
     }  # fmt: skip
     assert after["changes"][0]["changed_by"] == "somebody"
 
@@ -96,14 +96,14 @@ async def test_what_could_not_score_is_refused_with_the_reason(driven: World, pa
         other = await add(client, "other", pack(write_model(tmp_path / "other", features_version="driving-0")))
         assert "driving-0" in other.json()["detail"]
         models = (await client.get("/risk/models")).json()["models"]
-        assert [row["version"] for row in models] == ["scorecard-1", "driving-1"]
+        assert [row["version"] for row in models] == ["driving-2", "scorecard-1"]
 
 
 async def test_a_version_is_never_used_again(driven: World, package: bytes) -> None:
     async with driven.client(router, admin=True) as client:
         assert (await add(client, "tables-1", package)).status_code == 201
         assert (await add(client, "tables-1", package)).status_code == 409
-        assert (await add(client, "scorecard-1", package)).status_code == 409
+        assert (await add(client, "driving-2", package)).status_code == 409
         assert (await add(client, "Not a version", package)).status_code == 422
 
 
@@ -114,19 +114,36 @@ async def test_a_model_that_rots_leaves_the_one_before_scoring(driven: World, pa
             broken = update(risk_models).values(artefact=b"rotten", status="champion")
             await uow.conn.execute(broken)
         again = await client.post("/risk/DRV001/recalculate-risk")
-    assert (again.status_code, again.json()["model_version"]) == (200, "scorecard-1")
+    assert (again.status_code, again.json()["model_version"]) == (200, "driving-2")
 
 
-async def test_the_shipped_trained_model_can_score(driven: World, frozen: FrozenClock) -> None:
+async def test_the_first_champion_says_that_its_claims_are_simulated(driven: World) -> None:
     async with driven.client(router, admin=True) as client:
-        card = await client.get("/risk/models/driving-1/card")
-        assert "simulated" in card.text
-        crowned = await client.post("/risk/models/driving-1/activate", json={})
-        assert (crowned.status_code, crowned.json()["simulated"]) == (200, True)
+        models = {row["version"]: row for row in (await client.get("/risk/models")).json()["models"]}
+        card = await client.get("/risk/models/driving-2/card")
         rough = (await client.post("/risk/DRV002/recalculate-risk")).json()
         smooth = (await client.post("/risk/DRV001/recalculate-risk")).json()
-    assert rough["model_version"] == "driving-1"
+    assert (models["driving-2"]["status"], models["driving-2"]["simulated"]) == ("champion", True)
+    assert "simulated" in card.text
+    assert rough["model_version"] == "driving-2"
+    assert rough["model"]["trained_on"].startswith("Trained on simulated claims")
     assert rough["risk_score"] > smooth["risk_score"]
+
+
+async def test_the_scorecard_is_a_candidate_of_every_installation(driven: World, frozen: FrozenClock) -> None:
+    async with driven.client(router, admin=True) as client:
+        crowned = await client.post("/risk/models/scorecard-1/activate", json={})
+        assert (crowned.status_code, crowned.json()["simulated"]) == (200, True)
+        rough = (await client.post("/risk/DRV002/recalculate-risk")).json()
+        frozen.advance(timedelta(seconds=1))
+        back = await client.post("/risk/models/roll-back", json={})
+    assert rough["model_version"] == "scorecard-1"
+    assert back.json()["version"] == "driving-2"
+
+
+def test_without_the_trained_model_the_scorecard_scores() -> None:
+    registry = ModelRegistry(RegistryOptions(default="driving-0"))
+    assert registry.champion.model.info.version == "scorecard-1"
 
 
 async def test_cards_and_rules_of_standing(driven: World, package: bytes) -> None:

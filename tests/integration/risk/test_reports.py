@@ -88,7 +88,7 @@ async def test_groups_add_up_to_the_whole(scored: World) -> None:
     assert body["effect_pct"] == pytest.approx(100 * (exp(total) - 1), abs=0.01)
     assert body["groups"][0]["group"] == "braking"
     assert {group["group"] for group in body["groups"]} == {
-        "braking", "acceleration", "cornering", "speeding", "phone", "time_of_day",
+        "braking", "acceleration", "cornering", "speeding", "phone", "smoothness", "fatigue", "time_of_day",
     }  # fmt: skip
 
 

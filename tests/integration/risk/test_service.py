@@ -12,13 +12,16 @@ from auto_insurance.kernel.clock import FrozenClock
 from auto_insurance.risk.schemas import ScoreBasis
 from tests.support.scoring import TODAY, World, add_driver, add_trip, published
 
+ROUGH = {"harsh_braking_count": 40, "harsh_braking_severe_count": 12, "night_miles": 40.0}
+
 
 async def test_without_trips_a_driver_is_the_portfolios_average_and_it_says_so(world: World) -> None:
     async with world.db.begin() as uow:
         score = await world.risk.score_driver(uow, "DRV001", "test")
     assert score.basis == ScoreBasis.NONE
     assert (score.confidence, score.exposure_miles, score.trip_count) == (0.0, 0.0, 0)
-    assert (score.relativity, score.expected_claims_per_million_miles) == (1.0, 5.0)
+    assert score.relativity == 1.0
+    assert score.expected_claims_per_million_miles == world.risk.loaded.model.portfolio_frequency
     assert all(reason.value is None for reason in score.contributions)
     async with world.db.read() as uow:
         assert await world.risk.latest(uow, "DRV001") == score
@@ -38,7 +41,8 @@ async def test_a_score_sums_the_trips_of_the_window_and_is_kept(world: World, fr
     assert score.features["speeding_s_per_100mi"] is None
     assert score.confidence == pytest.approx(0.4286)
     assert score.trips_until == TODAY - timedelta(days=1) + timedelta(minutes=30)
-    assert score.relativity == pytest.approx(score.expected_claims_per_million_miles / 5.0)
+    mean = world.risk.loaded.model.portfolio_frequency
+    assert score.relativity == pytest.approx(score.expected_claims_per_million_miles / mean)
     expected = world.risk.expected_claims_per_year(score)
     assert expected is not None
     assert 0.01 < expected < 0.1
@@ -68,7 +72,7 @@ async def test_driving_older_than_the_window_still_counts_if_there_is_no_newer(w
 async def test_many_drivers_are_scored_in_order_with_one_call_of_the_model(world: World) -> None:
     before = _inferences()
     async with world.db.begin() as uow:
-        await add_trip(uow, "DRV002", TODAY - timedelta(days=3), distance_miles=80.0, harsh_braking_count=40)
+        await add_trip(uow, "DRV002", TODAY - timedelta(days=3), distance_miles=80.0, **ROUGH)
         await add_trip(uow, "DRV003", TODAY - timedelta(days=3), distance_miles=80.0)
         scores = await world.risk.score_drivers(uow, ["DRV003", "DRV001", "DRV002"], "nightly")
         assert await world.risk.score_drivers(uow, [], "nightly") == []
@@ -108,5 +112,5 @@ async def test_a_named_driver_must_exist(world: World) -> None:
 
 
 def _inferences() -> float:
-    value = metrics.REGISTRY.get_sample_value("ml_inference_duration_seconds_count", {"model_type": "scorecard"})
+    value = metrics.REGISTRY.get_sample_value("ml_inference_duration_seconds_count", {"model_type": "tables"})
     return value or 0.0

@@ -46,6 +46,27 @@ async def test_totals_are_the_sums_of_completed_trips(filled: Worker) -> None:
     assert none["DRV001"].distance_miles == 0.0
 
 
+async def test_sums_of_a_book_are_those_of_each_driver_and_end_at_the_cut_off(filled: Worker) -> None:
+    service = TripService()
+    drivers = ["DRV001", "DRV002", "DRV009"]
+    async with filled.db.read() as uow:
+        single = await service.totals(uow, drivers, SINCE, UNTIL)
+        book = await service.totals_of_book(uow, drivers, SINCE, UNTIL)
+        trips, _ = await service.list_trips(uow, ["DRV001"], TripFilter(), 1, 20)
+        later = max(trip.start_time for trip in trips)
+        before = await service.totals_of_book(uow, drivers, SINCE, later)
+    assert book.driver_ids == ["DRV001", "DRV002"]
+    assert set(book.sums) == set(TripSums.__struct_fields__)
+    for place, driver_id in enumerate(book.driver_ids):
+        for name in TripSums.__struct_fields__:
+            assert book.sums[name][place] == pytest.approx(getattr(single[driver_id], name), rel=1e-12)
+    assert book.sums["speed_known_s"][0] > 0
+    assert before.trip_count[0] == 1
+    (first,) = [trip for trip in trips if trip.start_time < later]
+    for name in TripSums.__struct_fields__:
+        assert before.sums[name][0] == getattr(first, name)
+
+
 async def test_lists_are_filtered_and_paged(filled: Worker) -> None:
     service = TripService()
     async with filled.db.read() as uow:

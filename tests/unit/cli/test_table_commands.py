@@ -35,7 +35,7 @@ def little(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     frame(2000, 1).write_parquet(folder / "claims.parquet")
     (folder / "claims.toml").write_text(SPEC_TEXT)
     monkeypatch.setattr(benchmarks, "QUICK", PLAN)
-    monkeypatch.setattr(training, "DRIVING", replace(PLAN, features_version="driving-1", free_grid=(), sample=1.0))
+    monkeypatch.setattr(training, "DRIVING", replace(PLAN, features_version="driving-2", free_grid=(), sample=1.0))
     return folder
 
 

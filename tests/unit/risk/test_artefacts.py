@@ -58,7 +58,7 @@ def test_a_file_of_another_kind_is_refused() -> None:
         ({"exposure": {"exponent": 1.5}}, "exponent must be in"),
         ({"factor": {"slope": -0.1}}, "factor harsh_braking_per_100mi: needs slope >= 0"),
         ({"factor": {"cap": 1.0}}, "reference <= cap"),
-        ({"factor": {"feature": "exposure_miles"}}, "every behaviour feature once"),
+        ({"factor": {"feature": "exposure_miles"}}, "each at most once"),
     ],
 )
 def test_a_card_that_breaks_a_rule_says_where(change: dict[str, dict[str, object]], message: str) -> None:

@@ -128,8 +128,15 @@ def test_all_wrong_values_are_named_at_once() -> None:
     assert {error.field for error in caught.value.errors} == {"night_share", "rush_hour_share"}
 
 
-def test_the_card_scores_every_behaviour_and_nothing_else() -> None:
-    assert {f.feature for f in MODEL.factors} == {f.name for f in BEHAVIOUR if f.harm is Harm.MORE_IS_WORSE}
+NEWER = {
+    "phone_moving_s_per_hour", "phone_fast_s_per_hour", "very_fast_s_per_hour", "jerky_s_per_hour", "long_drive_share",
+}  # fmt: skip
+"""Defined after the card was written."""
+
+
+def test_the_card_scores_the_behaviour_of_its_time_and_nothing_else() -> None:
+    harmful = {f.name for f in BEHAVIOUR if f.harm is Harm.MORE_IS_WORSE}
+    assert {f.feature for f in MODEL.factors} == harmful - NEWER
     assert all(f.evidence and f.assumption for f in MODEL.factors)
     assert MODEL.info.assumption_based
     assert "simulated" in MODEL.info.reference_population

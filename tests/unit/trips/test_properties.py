@@ -160,6 +160,19 @@ def test_the_parts_of_a_trip_add_up(samples: list[Sample]) -> None:
         assert trip.phone_usage_s <= trip.phone_known_s <= trip.duration_s
         assert max(trip.speed_limit_known_miles, trip.phone_known_miles) <= trip.distance_miles + 1e-9
         assert trip.night_s <= trip.duration_s
+        bands = trip.speed_standing_s + trip.speed_slow_s + trip.speed_fast_s
+        assert bands <= trip.speed_known_s + 1e-6 <= trip.duration_s + 2e-6
+        assert trip.speed_very_fast_s <= trip.speed_fast_s
+        assert trip.phone_fast_s <= trip.phone_moving_s
+        handled = trip.phone_standing_s + trip.phone_moving_s
+        assert handled <= min(trip.phone_usage_s, trip.phone_speed_known_s) + 1e-6
+        assert trip.phone_speed_known_s <= min(trip.phone_known_s, trip.speed_known_s)
+        assert trip.jerky_s <= trip.jerk_known_s <= trip.duration_s
+        assert trip.long_drive_s <= trip.moving_s
+        if trip.speed_known_s > 0:
+            mean = trip.speed_mph_s / trip.speed_known_s
+            assert mean <= trip.max_speed_mph + 0.02
+            assert trip.speed_mph2_s / trip.speed_known_s - mean * mean >= -1e-2 * max(1.0, mean * mean)
         assert trip.flagged_count <= trip.sample_count
         assert trip.start_us < trip.end_us
 

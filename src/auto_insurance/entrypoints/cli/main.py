@@ -192,8 +192,8 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
             ("shadow", shadow_model, ("own-2026-1",)),
             ("activate", activate_model, ('own-2026-1 --note "dislocation seen by the board"',)),
             ("roll-back", roll_back_model, ('--note "too hard on night shifts"',)),
-            ("card", card_of_model, ("scorecard-1",)),
-            ("compare", compare_models, ("scorecard-1 driving-1", "scorecard-1 own-2026-1 --json")),
+            ("card", card_of_model, ("driving-2",)),
+            ("compare", compare_models, ("driving-2 scorecard-1", "driving-2 own-2026-1 --json")),
         ),
     ),
 )

@@ -27,7 +27,7 @@ from auto_insurance.risk.training.drift import MOVED, STABLE
 
 router = APIRouter(prefix="/models")
 Registry = Annotated[ModelRegistry, service(ModelRegistry)]
-Version = Annotated[str, Path(pattern=VERSION_PATTERN, examples=["scorecard-1"])]
+Version = Annotated[str, Path(pattern=VERSION_PATTERN, examples=["driving-2"])]
 
 
 @router.get("", summary="Risk models and their standing", responses=problems(401, 403, 503))

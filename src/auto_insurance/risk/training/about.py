@@ -38,6 +38,8 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Of ``risk.features``, where the features are those; empty for other data."""
     reference: tuple[float, ...] = ()
     """Equally spaced quantiles of the frequency in the training portfolio by exposure, lowest first."""
+    portfolio_frequency: float | None = None
+    """Mean frequency of the training portfolio by exposure: no mean of quantiles, of which the highest is extreme."""
 
 
 def with_metrics(about: About, metrics: Mapping[str, float]) -> About:

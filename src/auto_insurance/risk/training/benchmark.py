@@ -198,6 +198,7 @@ def _artefact(bench: Bench, candidate: Candidate, model: Model, rows: Rows) -> A
         metrics={f"cv_{key}": value for key in kept if (value := measured[key]) is not None},
         features_version=bench.plan.features_version,
         reference=tuple(quantiles(frequency, data.exposure)),
+        portfolio_frequency=float(np.average(frequency, weights=data.exposure[rows])),
     )
     return Artefact(about, model, curve)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from auto_insurance.risk.training.arrays import Codes, Floats, Rows
 from auto_insurance.risk.training.columns import UNKNOWN, Column
 from auto_insurance.risk.training.metrics import poisson_deviance
-from auto_insurance.risk.training.table import TableData
+
+if TYPE_CHECKING:
+    from auto_insurance.risk.training.table import TableData
 
 Pairs = tuple[tuple[int, int], ...]
 

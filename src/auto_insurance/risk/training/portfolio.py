@@ -1,7 +1,7 @@
 """The reference portfolio: simulated driver-years whose true claim frequency is known.
 
 Traits make habits, habits make what a year of driving shows, and claims. Everything is an assumption with its source
-in ``data/portfolio-1.toml``. The same seed gives the same drivers.
+in ``data/portfolio-2.toml``. The same seed gives the same drivers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from auto_insurance.risk.features import FEATURES
 from auto_insurance.risk.training.arrays import Floats
 from auto_insurance.risk.training.errors import InvalidSpec
 
-DEFAULT = "portfolio-1"
+DEFAULT = "portfolio-2"
 TRAITS = 4
 REGIONS = ("north", "east", "south", "west")
 
