@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from importlib import import_module
@@ -28,19 +28,17 @@ from auto_insurance.identity.service import (
     UserService,
 )
 from auto_insurance.infra import metrics
-from auto_insurance.infra.bus import offsets
 from auto_insurance.infra.bus.backoff import wait_unless
 from auto_insurance.infra.bus.events import EventHandler
 from auto_insurance.infra.bus.handler import Handler
 from auto_insurance.infra.bus.health import ConsumerHealth, EventLogHealth
-from auto_insurance.infra.bus.kafka import KafkaLog, KafkaLogOptions
-from auto_insurance.infra.bus.postgres import PostgresLog, PostgresLogOptions
 from auto_insurance.infra.bus.postgres.outbox_news import OutboxNews
 from auto_insurance.infra.bus.protocol import EventLog
 from auto_insurance.infra.config import Settings
-from auto_insurance.infra.db.engine import EngineOptions, create_engine
+from auto_insurance.infra.db.engine import create_engine
 from auto_insurance.infra.db.metadata import metadata as _metadata
 from auto_insurance.infra.db.uow import Database
+from auto_insurance.infra.engines import NotConfigured, database_url, engine_options, kafka_options, log_engine
 from auto_insurance.infra.health import Degraded, HealthCheck, HealthRegistry, Lifecycle, Probe
 from auto_insurance.infra.http.bodies import BodyLimits
 from auto_insurance.infra.http.lanes import Lane
@@ -48,10 +46,8 @@ from auto_insurance.infra.http.ratelimit import RateLimiter
 from auto_insurance.infra.redis import RedisClient, create_redis
 from auto_insurance.kernel.errors import Unavailable
 from auto_insurance.policies import billing_handlers
-from auto_insurance.policies.billing_parts import Money, money_options
-from auto_insurance.policies.calendar import PolicyCalendar
-from auto_insurance.policies.papers import Papers
-from auto_insurance.policies.service import Method, PolicyOptions, PolicyService
+from auto_insurance.policies import composition as policies_composition
+from auto_insurance.policies.service import PolicyService
 from auto_insurance.policies.statements import Statements
 from auto_insurance.portal.service import PortalService
 from auto_insurance.pricing import handlers as pricing_handlers
@@ -95,6 +91,7 @@ from auto_insurance.trips.pipeline import TelemetryHandler
 from auto_insurance.trips.service import TripService
 from auto_insurance.trips.trace import TraceOptions
 
+__all__ = ["Container", "NotConfigured", "build", "database_url", "engine_options", "kafka_options"]
 log = structlog.get_logger(__name__)
 S = TypeVar("S")
 TOPICS_RETRY_S = 1.0
@@ -118,10 +115,6 @@ _TABLES = (
     "policies.models_ledger",
     "policies.models_billing",
 )
-
-
-class NotConfigured(Exception):
-    """A setting is missing or asks for something that this version does not have; the text says which."""
 
 
 def metadata() -> MetaData:
@@ -157,31 +150,6 @@ class Container:
         await self.database.dispose()
 
 
-def database_url(settings: Settings) -> str:
-    """Return the database's address. Raises ``NotConfigured``."""
-    if settings.database.url is None:
-        raise NotConfigured("DATABASE_URL is not set; `auto-insurance up` runs its own PostgreSQL")
-    return settings.database.url.get_secret_value()
-
-
-def engine_options(settings: Settings, role: str) -> EngineOptions:
-    """Return the pool's options for a process of this role."""
-    db = settings.database
-    return EngineOptions(
-        url=database_url(settings),
-        pool_size=db.pool_size,
-        max_overflow=db.max_overflow,
-        pool_timeout_s=db.pool_timeout_s,
-        pool_recycle_s=db.pool_recycle_s,
-        connect_timeout_s=db.connect_timeout_s,
-        statement_timeout_ms=round(db.statement_timeout_s * 1000),
-        idle_in_transaction_timeout_ms=round(db.idle_in_transaction_timeout_s * 1000),
-        lock_timeout_ms=round(db.lock_timeout_s * 1000),
-        echo=db.echo,
-        application_name=f"auto-insurance-{role}",
-    )
-
-
 def build(settings: Settings, role: str) -> Container:
     """Compose the process. Connects to nothing yet. Raises ``NotConfigured``."""
     engine = create_engine(engine_options(settings, role))
@@ -193,58 +161,12 @@ def build(settings: Settings, role: str) -> Container:
             settings.redis.url.get_secret_value(), settings.redis.max_connections, timeout_s=settings.redis.timeout_s
         )
     database = Database(engine)
-    event_log = _event_log(settings, database)
+    event_log = log_engine(settings, database)
     news = OutboxNews(database_url(settings), event_log)
     database.on_published = news.written
     container = Container(settings, database, event_log, news, redis)
     _compose(container)
     return container
-
-
-def _event_log(settings: Settings, database: Database) -> EventLog:
-    """Return the engine that the settings choose. Raises ``NotConfigured``."""
-    if settings.event_log == "postgres":
-        return PostgresLog(database_url(settings), _postgres_options(settings))
-
-    async def floors(topic: str, topic_id: str) -> Mapping[int, int]:
-        async with database.read() as uow:
-            return await offsets.floors(uow, topic, topic_id)
-
-    return KafkaLog(kafka_options(settings), floors)
-
-
-def _postgres_options(settings: Settings) -> PostgresLogOptions:
-    session_s = settings.kafka.session_timeout_s
-    return PostgresLogOptions(
-        session_timeout_s=session_s,
-        heartbeat_s=session_s / 5,
-        rebalance_s=min(2.0, session_s / 5),
-        max_backlog_records=settings.kafka.max_backlog,
-    )
-
-
-def kafka_options(settings: Settings) -> KafkaLogOptions:
-    """Return how to reach the brokers. Raises ``NotConfigured``."""
-    kafka = settings.kafka
-    if not kafka.bootstrap_servers:
-        raise NotConfigured("KAFKA_BOOTSTRAP_SERVERS is not set; EVENT_LOG=kafka needs it")
-    properties: dict[str, str] = {"security.protocol": kafka.security_protocol}
-    if kafka.ssl_ca_location:
-        properties["ssl.ca.location"] = kafka.ssl_ca_location
-    if kafka.security_protocol.startswith("SASL"):
-        properties["sasl.mechanism"] = kafka.sasl_mechanism
-        properties["sasl.username"] = kafka.sasl_username or ""
-        properties["sasl.password"] = kafka.sasl_password.get_secret_value() if kafka.sasl_password else ""
-    return KafkaLogOptions(
-        kafka.bootstrap_servers,
-        client_id=kafka.client_id,
-        properties=properties,
-        replication_factor=kafka.replication_factor,
-        session_timeout_s=kafka.session_timeout_s,
-        heartbeat_s=min(3.0, kafka.session_timeout_s / 5),
-        static_members=kafka.instance_id is not None,
-        max_backlog_records=kafka.max_backlog,
-    )
 
 
 def _compose(container: Container) -> None:
@@ -264,20 +186,11 @@ def _compose(container: Container) -> None:
     plans = PlanRegistry()
     limiter = RateLimiter(container.redis)
     pricing = PricingService(drivers, PriceableScores(risk), plans, QuoteOptions(settings.pricing.quote_days))
-    money = Money(trips, money_options(settings.billing))
-    policies = PolicyService(pricing, drivers, money.ledger, policy_options(settings))
+    insurance = policies_composition.compose(settings, database, pricing, drivers, trips, risk)
     for service in (
         passwords,
         users,
-        AuthService(
-            database,
-            passwords,
-            _tokens(settings),
-            SessionOptions(
-                refresh_ttl=timedelta(days=settings.jwt.refresh_days), failures=settings.login.failures_per_minute
-            ),
-            limiter,
-        ),
+        AuthService(database, passwords, _tokens(settings), _sessions(settings), limiter),
         keys,
         drivers,
         telematics,
@@ -306,30 +219,13 @@ def _compose(container: Container) -> None:
         QuoteDoor(limiter, settings.pricing.quotes_per_minute),
         Corrections(plans, trips, risk),
         Replays(plans, risk, trips, telematics, drivers),
-        *money.services,
-        policies,
-        Papers(policies, risk),
-        PolicyCalendar(database, policies.step, offer_days=settings.policies.offer_days),
-        money.jobs(database, policies),
+        *insurance.services,
         Archiver(database, archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
-        *claims_services.compose(policies, drivers, telematics),
-        *rewards_services.compose(policies, money.ledger, drivers, trips, risk),
+        *claims_services.compose(insurance.policies, drivers, telematics),
+        *rewards_services.compose(insurance.policies, insurance.ledger, drivers, trips, risk),
     ):
         services[type(service)] = service
-
-
-def policy_options(settings: Settings) -> PolicyOptions:
-    """Return the insurer's periods and rules."""
-    said = settings.policies
-    return PolicyOptions(
-        notice_days=said.notice_days,
-        notice_nonpayment_days=said.notice_nonpayment_days,
-        reinstate_days=said.reinstate_days,
-        offer_days=said.offer_days,
-        auto_renew=said.auto_renew,
-        insured_method=Method(said.cancel_method),
-    )
 
 
 def predictor(settings: Settings) -> Predictor:
@@ -364,6 +260,12 @@ def ingest_policy(settings: Settings) -> IngestPolicy:
     """Return which events are taken."""
     return IngestPolicy(
         late_window_s=settings.telematics.late_window_days * 86_400, clock_skew_s=settings.telematics.clock_skew_max_s
+    )
+
+
+def _sessions(settings: Settings) -> SessionOptions:
+    return SessionOptions(
+        refresh_ttl=timedelta(days=settings.jwt.refresh_days), failures=settings.login.failures_per_minute
     )
 
 
