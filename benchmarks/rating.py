@@ -21,7 +21,7 @@ from benchmarks.results import Figure, Limit, Report, Wrong
 POLICIES, QUICK_POLICIES = 100_000, 5_000
 SINGLE = 2_000
 CHECKED = 300
-TIMES = (1, 2, 4, 8)
+TIMES = (1, 2, 5, 10)
 """Sizes of the book as multiples, for the look whether cost is linear."""
 DAY = date(2026, 6, 1)
 
