@@ -133,6 +133,6 @@ policy_transactions = Table(
     Column("details", JSONB, nullable=False),
     Column("premium_id", Uuid),
     Column("reason", Text, nullable=False),
-    UniqueConstraint("policy_id", "revision"),
+    UniqueConstraint("policy_id", "revision", name="uq_policy_transactions_policy_id"),
 )
 """Who did what, when, effective when, for how much, by which worksheet and why. Never changed: the database refuses."""
