@@ -163,6 +163,11 @@ def _billing() -> None:
         ["due_on", "policy_id"],
         postgresql_where=sa.text("issued_on IS NULL"),
     )
+    _invoices()
+    _payments()
+
+
+def _invoices() -> None:
     op.create_table(
         "invoices",
         sa.Column("invoice_id", sa.Uuid, nullable=False),
@@ -196,7 +201,6 @@ def _billing() -> None:
     op.create_index(
         "ix_invoices_open", "invoices", ["policy_id", "due_on", "number"], postgresql_where=sa.text("open_amount > 0")
     )
-    _payments()
 
 
 def _payments() -> None:
