@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -22,7 +22,9 @@ from auto_insurance.policies.postings import Booking
 from auto_insurance.policies.records import Actor, Policy, Snapshot
 from auto_insurance.policies.service import BindOrder, EndorseOrder, PolicyOptions, PolicyService
 from auto_insurance.policies.writer import Change
+from auto_insurance.pricing.plan_parts import RatingPlan
 from auto_insurance.pricing.service import PricingService, Quote, QuoteRequest
+from auto_insurance.pricing.service_rater import OnePlan
 from auto_insurance.risk.service import RiskService
 from tests.support.scoring import World, make_world
 
@@ -106,7 +108,11 @@ class PolicyWorld:
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test/api/v1")
 
 
-def make_policy_world(db: Database, options: PolicyOptions | None = None) -> PolicyWorld:
+def make_policy_world(
+    db: Database, options: PolicyOptions | None = None, plan: RatingPlan | None = None
+) -> PolicyWorld:
     """Compose the services as the application does, with a ledger that remembers."""
     world, books = make_world(db), Recorder()
+    if plan is not None:
+        world = replace(world, pricing=PricingService(world.drivers, world.risk, OnePlan(plan)))
     return PolicyWorld(world, PolicyService(world.pricing, world.drivers, books, options), books)

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from sqlalchemy import insert, text, update
 from sqlalchemy.exc import DBAPIError
@@ -17,6 +18,7 @@ from auto_insurance.kernel.money import to_cents
 from auto_insurance.policies.errors import (
     IllegalTransition,
     InvalidChange,
+    NoMidTermChange,
     NotReinstated,
     NotYourChange,
     PolicyChangedMeanwhile,
@@ -27,7 +29,9 @@ from auto_insurance.policies.records import Policy
 from auto_insurance.policies.service import CancelOrder, Initiator, Method
 from auto_insurance.policies.stretches import Money
 from auto_insurance.policies.writer import Change
-from tests.support.policies import DRIVER, STAFF, PolicyWorld
+from auto_insurance.pricing.plan import load_plan
+from auto_insurance.pricing.plan_parts import Jurisdiction
+from tests.support.policies import DRIVER, STAFF, PolicyWorld, make_policy_world
 from tests.support.scoring import TODAY
 
 FULL = {"coverage": "full"}
@@ -161,6 +165,16 @@ async def test_the_newest_score_prices_the_rest_where_the_state_allows_it(world:
     assert change.details == {"newest_score": True}
     with pytest.raises(NotYourChange):
         await world.endorse(policy.policy_id, date(2026, 7, 1), {}, by=DRIVER, newest_score=True)
+
+
+async def test_a_state_may_forbid_that_a_running_term_is_priced_anew(world: PolicyWorld) -> None:
+    plan = load_plan()
+    fixed = msgspec.structs.replace(plan, jurisdictions={"CA": Jurisdiction(mid_term_change=False)})
+    strict = make_policy_world(world.db, plan=fixed)
+    policy = await strict.bound()
+    with pytest.raises(NoMidTermChange, match="In CA"):
+        await strict.endorse(policy.policy_id, date(2026, 7, 1), {}, newest_score=True)
+    await strict.endorse(policy.policy_id, date(2026, 7, 1), FULL)
 
 
 async def test_a_policyholder_cancels_by_the_days(world: PolicyWorld, policy: Policy) -> None:
