@@ -15,7 +15,7 @@ import pytest
 from auto_insurance.infra.embedded.machine import free_port
 from tests.support.system import ADMIN_PASSWORD, Service, all_gone, scratch_folder, wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(420)]
 READY_WITHIN_S = 90.0
 DRIVERS = 20
 
@@ -202,7 +202,7 @@ def _come_again(folder: Path, port: int, trips: set[str], before: dict[str, tupl
         assert str(again.get("/pricing/me/current")["monthly_premium"]) == before["DRV001"][0]
         sent = (folder / "data" / "demo" / "demo.json").read_text
         saved = sent()
-        wait_for(lambda: sent() != saved, "the fleet drives on", 60, every_s=0.5)
+        wait_for(lambda: sent() != saved, "the fleet drives on", 150, every_s=0.5)
         again.ctrl_c()
     finally:
         again.close()
