@@ -152,6 +152,9 @@ async def test_a_running_policy_keeps_what_is_too_much(desk: Desk) -> None:
     await desk.pay("1200.00")
     await desk.books.book(policy.change(START, (START, policy.term.ends_on, "1100.00")))
     assert await refund_all(desk.books.db, desk.payments, date(2026, 6, 1)) == 0
+    assert await refund_all(desk.books.db, desk.payments, date(2027, 1, 1)) == 0, "a renewal may still use it"
+    assert await refund_all(desk.books.db, desk.payments, date(2027, 1, 2)) == 1
+    assert (await desk.all())[0].amount == Decimal("100.00")
 
 
 async def test_money_that_is_needed_meanwhile_does_not_go_back(desk: Desk) -> None:

@@ -37,6 +37,17 @@ InvoiceNumber = Annotated[int, Path(ge=1, le=2**62, description="An invoice's nu
 _READS = problems(401, 404, 422, 503)
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Nothing but the page itself may run or load."""
+_CALLBACK = {
+    "type": "object",
+    "required": ["payment_id", "status"],
+    "additionalProperties": False,
+    "properties": {
+        "payment_id": {"type": "string", "format": "uuid"},
+        "status": {"enum": ["pending", "succeeded", "failed"]},
+        "reason": {"type": "string"},
+    },
+}
+"""The body is read as it came, since its bytes are signed."""
 
 
 @router.get("/policies/{policy_id}/invoices", responses=_READS, summary="A policy's invoices")
@@ -112,6 +123,7 @@ async def pay(
     "/payments/callback",
     dependencies=[PUBLIC],
     responses=problems(401, 404, 409, 422, 503),
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _CALLBACK}}}},
     summary="What the payment provider tells",
 )
 async def payment_callback(
