@@ -26,6 +26,7 @@ from auto_insurance.portal import queries as portal
 from auto_insurance.pricing.rating import RatingInputs, Telematics
 from auto_insurance.pricing.repository_plans import Activation, DislocationRow, StoredPlan
 from auto_insurance.pricing.schemas import Premium, PremiumKind
+from auto_insurance.pricing.schemas_quotes import Quote
 from auto_insurance.risk.repository_drift import DriftNight
 from auto_insurance.risk.repository_due import DueScore
 from auto_insurance.risk.repository_exposure import ClaimRow, CoverRow
@@ -77,6 +78,15 @@ def _premium() -> Premium:
         effective_date=NOW.date(), annual_premium=inputs.telematics.relativity, currency="USD", plan_version="p",
         monthly_premium=inputs.telematics.relativity, model_version=None, score_id=None, worksheet=(), inputs=inputs,
         reason="test", created_at=NOW,
+    )  # fmt: skip
+
+
+def _quote() -> Quote:
+    inputs = _premium().inputs
+    return Quote(
+        quote_id="QUO-new", status="open", driver_id=None, request={}, inputs=inputs, worksheet=(),
+        annual_premium=inputs.telematics.relativity, monthly_premium=inputs.telematics.relativity, currency="USD",
+        plan_version="p", score_id=None, created_at=NOW, expires_at=NOW + HOUR,
     )  # fmt: skip
 
 
@@ -214,6 +224,10 @@ BY_NAME: Mapping[str, Any] = {
     "password_hash": "",
     "positions": {TP: Start("two", 0)},
     "premium": _premium(),
+    "premium_id": uuid("premium"),
+    "policy_id": "POL-000042",
+    "quote": _quote(),
+    "quote_id": "QUO-a1d0c6e83f027327d8461063f4ac58a6",
     "problems": [],
     "quality": 4,
     "reason": "logout",
@@ -291,8 +305,11 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"wanted": portal.TripFilter()},
     ),
     "portal.queries.trip_totals": ({}, {"since": NOW - timedelta(days=30), "until": NOW}),
+    "pricing.repository.charged_before": ({"version": 30},),
+    "pricing.repository.get_version": ({"version": 3},),
+    "pricing.repository_quotes.get_quote": ({}, {"lock": True}),
     **calls_policies.OF_FUNCTION,
-    "pricing.repository.latest": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED, "on": NOW.date()}),
+    "pricing.repository.latest": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED}),
     "pricing.repository.latest_many": ({"kind": PremiumKind.CHARGED}, {"kind": PremiumKind.INDICATED}),
     "pricing.repository_plans.add_dislocation": ({"row": _dislocation()},),
     "pricing.repository_plans.keep_plan": (

@@ -41,6 +41,9 @@ def _one_each(kind: str) -> dict[str, str]:
     return {"driver_id": DRIVER.format(n="i"), "created_at": "now()", f"{kind}_id": f"'{kind}' || i"}
 
 
+_INPUTS = """'{"rating_date": "2026-01-01", "state": "CA", "coverage": "standard", "prior_claims": 0,
+    "driver_age": null, "licence_years": null, "vehicle_age": null, "vehicle_use": null, "annual_mileage": null}'"""
+
 _PEOPLE: tuple[tuple[str, int, dict[str, str]], ...] = (
     ("drivers", DRIVERS, {"driver_id": DRIVER.format(n="i"), "coverage": "'standard'", "status": "'active'"}),
     ("users", DRIVERS, {
@@ -124,9 +127,13 @@ _DRIVES: tuple[tuple[str, int, dict[str, str]], ...] = (
     ("premiums", TRIPS, {
         "premium_id": uuid("premium"), "driver_id": DRIVER.format(n=_DRIVING), "version": f"i / {DRIVING} + 1",
         "kind": "CASE WHEN i < 1000 THEN 'charged' ELSE 'indicated' END", "worksheet": "'[]'",
-        "inputs": """'{"rating_date": "2026-01-01", "state": "CA", "coverage": "standard", "prior_claims": 0,
-            "driver_age": null, "licence_years": null, "vehicle_age": null, "vehicle_use": null,
-            "annual_mileage": null}'""",
+        "inputs": _INPUTS, "reason": "'test'", "effective_date": f"current_date - (i / {DRIVING})",
+        "driving_from": "now() - interval '400 days'", "driving_to": "now() - interval '35 days'",
+    }),
+    ("quotes", 8_000, {
+        "quote_id": "'QUO-' || md5(i::text)", "status": "CASE i % 10 WHEN 0 THEN 'bound' ELSE 'open' END",
+        "bound_at": "CASE i % 10 WHEN 0 THEN now() END", "worksheet": "'[]'", "inputs": _INPUTS,
+        "expires_at": "now() + (i - 500) * interval '10 minutes'",
     }),
 )  # fmt: skip
 _POLICY = "'POL-' || lpad((i)::text, 6, '0')"
