@@ -6,6 +6,7 @@ import asyncio
 from datetime import date, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
@@ -14,6 +15,7 @@ from auto_insurance.contracts import topics
 from auto_insurance.drivers.errors import DriverNotFound
 from auto_insurance.kernel import ids
 from auto_insurance.kernel.clock import FrozenClock
+from auto_insurance.pricing import repository
 from auto_insurance.pricing.errors import InvalidRatingInputs, PremiumNotFound
 from auto_insurance.pricing.models import premiums
 from auto_insurance.pricing.rating import replay_all
@@ -82,10 +84,20 @@ async def test_a_score_alone_moves_no_charged_premium(driven: World, frozen: Fro
 
 
 async def test_no_premium_without_a_reason(driven: World) -> None:
-    await _charge(driven, "bind")
     with pytest.raises(IntegrityError, match="ck_premiums_reason"):
         async with driven.db.begin() as uow:
-            await uow.conn.execute(text("UPDATE premiums SET reason = ''"))
+            bound = await driven.pricing.charge(uow, "DRV001", reason="bind", effective_date=DAY)
+            other = {"premium_id": ids.new_uuid(), "version": 2, "reason": ""}
+            await repository.add_premium(uow, msgspec.structs.replace(bound, **other))
+
+
+async def test_a_stored_premium_cannot_be_changed(driven: World) -> None:
+    bound = await _charge(driven, "bind")
+    with pytest.raises(IntegrityError, match="append-only"):
+        async with driven.db.begin() as uow:
+            await uow.conn.execute(text("UPDATE premiums SET annual_premium = 1"))
+    async with driven.db.read() as uow:
+        assert await driven.pricing.get(uow, bound.premium_id) == bound
 
 
 async def test_an_endorsement_changes_the_risk_and_nothing_of_the_driving(driven: World, frozen: FrozenClock) -> None:

@@ -86,7 +86,9 @@ class Book:
             return await self.replays.replay(uow, premium.premium_id, **how)
 
     async def touch(self, statement: str, **values: Any) -> None:
+        """Change rows as somebody would who has the database in hand: what refuses to be changed is switched off."""
         async with self.db.begin() as uow:
+            await uow.conn.execute(text("ALTER TABLE premiums DISABLE TRIGGER premiums_stay"))
             assert (await uow.conn.execute(text(statement), values)).rowcount
 
     async def lost(self, *tables: str) -> None:
