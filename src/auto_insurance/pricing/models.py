@@ -63,12 +63,12 @@ premiums = Table(
     ),
 )
 """Never overwritten, which the database sees to. ``version`` counts a driver's rows from 1 without a gap, over both
-kinds. ``status`` is ``indicated`` for a price that is only shown, ``active`` for a charged one. The price on a day is the
-charged row with the latest ``effective_date`` up to that day, of several the one with the highest version.
+kinds. ``status`` is ``indicated`` for a price that is only shown, ``active`` for a charged one. The price on a day is
+the charged row with the latest ``effective_date`` up to that day, of several the one with the highest version.
 
 ``policy_id`` and ``segment``: for which policy and which part of its term a charged one was made. ``corrects`` is the
-version whose place a correction takes. ``changes``: facts that held instead of those known of the driver. ``driving`` is
-what a charged one rests on: features, window, and as of when it was known. ``driving_from`` and ``driving_to`` bound
+version whose place a correction takes. ``changes``: facts that held instead of those known of the driver. ``driving``
+is what a charged one rests on: features, window, and as of when it was known. ``driving_from`` and ``driving_to`` bound
 that window: a trip of that time that comes to light later leads to a correction."""
 
 quotes = Table(
