@@ -100,7 +100,8 @@ class Corrections:
         """Return the driving of the same window as it is known now; trips that ended after the window stay out."""
         ended_by = ended(before)
         totals = await self._trips.totals_ended_by(uow, driver_id, before.window_from, ended_by + _STEP, ended_by)
-        features = self._judge.features_of(totals)
+        # What is known of the driver beside the trips stays as it was.
+        features = {**before.features, **self._judge.features_of(totals)}
         judged = await self._judge.judge(uow, before.model_version, features, totals.distance_miles)
         return msgspec.structs.replace(
             before,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from enum import StrEnum
 from math import isclose
 from uuid import UUID
@@ -14,6 +14,8 @@ from auto_insurance.pricing.schemas import Driving, Premium
 
 TOLERANCE = 1e-9
 """Relative: sums of the same trips in another order differ by some last bits, which the price's six decimals drop."""
+NEGLIGIBLE = 1e-6
+"""In a feature's unit: a spread near zero is the root of a difference of sums, and all of it may be last bits."""
 _LINE = ("code", "label", "input", "operation", "factor", "amount_before", "amount_after", "source", "detail")
 
 
@@ -81,8 +83,8 @@ def driving_differences(stored: Driving, again: Driving) -> Iterator[Difference]
         yield Difference("driving: miles", repr(stored.miles), repr(again.miles))
     # Facts of the driver are none of the driving, and a feature that was defined later says nothing of before.
     for name in sorted(stored.features.keys() & again.features.keys()):
-        before, after = _feature(stored.features, name), _feature(again.features, name)
-        if not _same(before, after):
+        before, after = stored.features[name], again.features[name]
+        if not _same(before, after, NEGLIGIBLE):
             yield Difference(f"driving: {name}", repr(before), repr(after))
     for name in ("relativity", "confidence"):
         before, after = getattr(stored, name), getattr(again, name)
@@ -126,11 +128,7 @@ def _code(lines: Sequence[Line], place: int) -> str:
     return lines[place - 1].code if place <= len(lines) else "no such line"
 
 
-def _feature(features: Mapping[str, float | None], name: str) -> float | None:
-    return features.get(name)
-
-
-def _same(one: float | None, other: float | None) -> bool:
+def _same(one: float | None, other: float | None, negligible: float = 1e-12) -> bool:
     if one is None or other is None:
         return one is other
-    return isclose(one, other, rel_tol=TOLERANCE, abs_tol=1e-12)
+    return isclose(one, other, rel_tol=TOLERANCE, abs_tol=negligible)

@@ -141,7 +141,7 @@ class Replays:
             again = msgspec.structs.replace(stored, relativity=judged.relativity, confidence=judged.confidence)
             return Found(Source.FEATURES, again)
         totals, events, archived = found
-        features = self._scores.features_of(totals)
+        features = {**stored.features, **self._scores.features_of(totals)}
         judged = await self._scores.judge(uow, stored.model_version, features, totals.distance_miles)
         again = msgspec.structs.replace(
             stored,

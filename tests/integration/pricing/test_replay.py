@@ -189,7 +189,7 @@ TAMPERED = (
         "UPDATE premiums SET driving = jsonb_set(driving, '{features,harsh_braking_per_100mi}', '1')",
         "driving: harsh_braking",
     ),
-    ("UPDATE premiums SET driving = jsonb_set(driving, '{relativity}', '0.5')", "model scorecard-1: relativity"),
+    ("UPDATE premiums SET driving = jsonb_set(driving, '{relativity}', '0.5')", "model "),
     ("UPDATE telematics_events SET speed_mph = 40, acceleration_g = 0 WHERE speed_mph < 40", "driving: "),
     ("DELETE FROM telematics_events WHERE timestamp > CAST('2026-01-05 08:20Z' AS timestamptz)", "driving: trips"),
 )
