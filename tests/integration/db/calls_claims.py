@@ -121,7 +121,7 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     f"{_CLAIMS}.moves_of": ({"claim_id": CLAIM},),
     f"{_CLAIMS}.add_amounts": ({"rows": [_amount(), _amount()]},),
     f"{_CLAIMS}.amounts_of": ({"claim_id": CLAIM},),
-    f"{_CLAIMS}.incurred": ({"since": NOW - MONTH, "until": NOW},),
+    f"{_CLAIMS}.incurred": ({"since": NOW - timedelta(days=2), "until": NOW},),
     f"{_EVIDENCE}.add_evidence": ({"row": _evidence()},),
     f"{_EVIDENCE}.versions_of": ({"claim_id": CLAIM},),
     f"{_EVIDENCE}.claims_around": ({"driver_id": DRIVER, "since": NOW - MONTH, "until": NOW},),
