@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 BATCH = 100
 """Policies that are looked for at once."""
 TRIP_PAGE = 5000
+MISSED_DAYS = 400
+"""How far back missing statements are looked for."""
 _DAY = timedelta(days=1)
 
 
@@ -183,7 +185,7 @@ async def state_until(database: Database, statements: Statements, today: date, s
     async with database.read() as uow:
         first = await repository.first_rate(uow)
     done = 0
-    month = month_of(today) if first is None else month_of(first)
+    month = month_of(today if first is None else max(first, today - timedelta(days=MISSED_DAYS)))
     while next_month(month) + timedelta(days=settle_days) <= today:
         done += await state_month(database, statements, month)
         month = next_month(month)

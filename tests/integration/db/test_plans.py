@@ -26,6 +26,11 @@ WHOLE_BY_NATURE: dict[str, tuple[str, str]] = {
     "policies.repository_lists.page": (COUNT, "how many policies staff see"),
     "policies.repository_lists.premium_of_book": ("SELECT coalesce(sum(", "adds up the book for staff"),
     "claims.repository.list_claims": (COUNT, "how many claims staff see of all drivers"),
+    "policies.repository_ledger.earn_due": (" WITH due", "earns a day of thousands of terms, by one process"),
+    "policies.repository_statements.without_statement": (
+        "SELECT ledger_terms.policy_id, max(",
+        "looks over all that charge miles, by one process",
+    ),
     "portal.queries.list_trips": (COUNT, "how many trips staff see of all drivers"),
     "trips.reads.list_trips": (COUNT, "how many trips of all drivers"),
 }
