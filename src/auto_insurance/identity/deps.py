@@ -60,7 +60,7 @@ _Keys = Annotated[DeviceKeyService, service(DeviceKeyService)]
 
 
 @_rule("public")
-def public() -> None:
+async def public() -> None:
     """Let everybody in: a decision, not an oversight."""
 
 

@@ -38,7 +38,8 @@ def service(cls: type[S]) -> Any:
     Use: ``svc: Annotated[DriverService, service(DriverService)]``.
     """
 
-    def lookup(conn: HTTPConnection) -> S:
+    # Async though nothing is waited for: what is not goes to a thread, which takes longer than most requests.
+    async def lookup(conn: HTTPConnection) -> S:
         services: Mapping[type, object] = conn.app.state.services
         return cast("S", services[cls])
 

@@ -23,7 +23,7 @@ Door = Annotated[QuoteDoor, service(QuoteDoor)]
 QuoteId = Annotated[str, Path(pattern=QUOTE_ID_PATTERN)]
 
 
-def _address(request: Request) -> str:
+async def _address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
