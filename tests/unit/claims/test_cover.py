@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -46,16 +46,17 @@ def _fields() -> dict[str, Any]:
 
 
 async def test_what_is_not_held_is_not_covered() -> None:
-    at = datetime(2026, 6, 1, tzinfo=UTC)
+    moment = datetime(2026, 6, 1, tzinfo=UTC)
+    uow = cast("Any", None)
 
     class Policies:
-        async def cover_at(self, uow: Any, driver_id: str, vehicle_id: str | None, when: datetime) -> Cover | None:
-            assert (vehicle_id, when) == ("VEH-1", at)
+        async def cover_at(self, uow: Any, driver_id: str, vehicle_id: str | None, at: datetime) -> Cover | None:
+            assert (vehicle_id, at) == ("VEH-1", moment)
             return COVER if driver_id == "DRV001" else None
 
-    source = PolicyCover(Policies())  # type: ignore[arg-type]
-    assert await source.for_loss(None, "DRV001", "VEH-1", at, "comprehensive") is None  # type: ignore[arg-type]
-    assert await source.for_loss(None, "DRV002", "VEH-1", at, "collision") is None  # type: ignore[arg-type]
-    covered = await source.for_loss(None, "DRV001", "VEH-1", at, "collision")  # type: ignore[arg-type]
+    source = PolicyCover(Policies())
+    assert await source.for_loss(uow, "DRV001", "VEH-1", moment, "comprehensive") is None
+    assert await source.for_loss(uow, "DRV002", "VEH-1", moment, "collision") is None
+    covered = await source.for_loss(uow, "DRV001", "VEH-1", moment, "collision")
     assert covered is not None
     assert covered.deductible == D(500)
