@@ -40,6 +40,7 @@ Address = Annotated[str, Depends(_address)]
 @router.post(
     "/auth/quote-request",
     summary="Ask for a quote (the same as `POST /quotes`)",
+    operation_id="quotes_request_quote",
     status_code=status.HTTP_201_CREATED,
     response_model=QuoteOut,
     responses=problems(401, 404, 409, 422, 429, 503),
