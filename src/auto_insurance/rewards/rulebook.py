@@ -63,7 +63,8 @@ def _faults(rules: Rules) -> list[str]:
         found.append("trips.bands: a safer trip must not earn less")
     if rules.trips.minimum_miles < 0 or rules.trips.counted_per_day < 1:
         found.append("trips: minimum_miles is at least 0, counted_per_day at least 1")
-    codes = [rule.code for rule in (*rules.streaks, *rules.milestones, *rules.achievements)]
+    codes = [streak.code for streak in rules.streaks]
+    codes += [goal.code for goal in (*rules.milestones, *rules.achievements)]
     if len(codes) != len(set(codes)):
         found.append("codes must differ")
     found += [

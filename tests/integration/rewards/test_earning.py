@@ -137,12 +137,11 @@ async def test_any_order_repetition_and_amendment_ends_in_the_same_points(club: 
     await _ledger_as_the_trips_say(club)
     for _ in range(8):
         trip_id = dice.choice(trips)
-        change = dice.choice(
-            [
-                {"status": "withdrawn"}, {"status": "completed"}, {"harsh_corner_count": 3}, {"distance_miles": 0.2},
-                {"distance_miles": 60.0, "harsh_corner_count": 0}, {"start_time": START + timedelta(days=40)},
-            ]
-        )  # fmt: skip
+        changes: list[dict[str, object]] = [
+            {"status": "withdrawn"}, {"status": "completed"}, {"harsh_corner_count": 3}, {"distance_miles": 0.2},
+            {"distance_miles": 60.0, "harsh_corner_count": 0}, {"start_time": START + timedelta(days=40)},
+        ]  # fmt: skip
+        change = dice.choice(changes)
         async with club.db.begin() as uow:
             await change_trip(uow, trip_id, **change, revision=dice.randint(2, 1000))
         told = [trip_id, *dice.sample(trips, 2)]
