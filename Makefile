@@ -29,10 +29,10 @@ run: setup ## Start everything on embedded engines with a simulated demo fleet (
 	@$(BIN)/auto-insurance up --demo
 
 test: setup ## Run all tests in parallel with coverage (floor: 90 % of branches)
-	@rm -f .coverage .coverage.*
-	@$(BIN)/python -c 'from auto_insurance.trips import fold; fold.warm()' # compiled once, and not under coverage
-	@$(BIN)/python -m pytest -n 3 --dist worksteal --durations=15 --cov --cov-report=
-	@$(BIN)/coverage report --skip-covered | tail -n 40
+	@rm -rf .cache/measured && mkdir -p .cache/measured
+	@MEASURE_TO=.cache/measured $(BIN)/python -m pytest -p tools.measured -n 3 --dist worksteal --durations=25
+	@$(BIN)/python -m slipcover --branch --merge .cache/measured/*.json --out .cache/measured.json --skip-covered --fail-under 90 \
+		| tail -n 40
 
 check: setup format-check lint types imports deps test ## What CI runs: format, lint, types, import rules, dependencies, tests
 
@@ -74,5 +74,5 @@ lock: ## Renew the pinned locks after a change of dependencies in pyproject.toml
 	@grep -A 60 '^uv==' requirements/dev.txt | awk '/^[a-z]/ && NR > 1 {exit} /^    #/ {next} {print}' > requirements/uv.txt
 
 clean: ## Remove build products and caches; keeps .data and .venv
-	@rm -rf dist build htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf dist build htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

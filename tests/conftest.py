@@ -99,14 +99,3 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     database = Database(create_engine(EngineOptions(url=database_url, pool_size=5)))
     yield database
     await database.dispose()
-
-
-UNMEASURED = ("architecture", "e2e", "golden", "kafka", "performance", "pipeline")
-"""Tests whose work is in other processes, or in other people's code: measuring would cost them more than it tells."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave whole folders out of coverage, which slows a process down by three."""
-    for item in items:
-        if item.path.relative_to(Path(__file__).parent).parts[0] in UNMEASURED:
-            item.add_marker(pytest.mark.no_cover)

@@ -60,8 +60,12 @@ def test_what_the_door_refuses_does_not(event: dict[str, Any]) -> None:
 
 def _example(contract: Contract) -> msgspec.Struct:
     """Return a payload with some value in every field."""
-    values = {"string": "x", "integer": 1, "number": 1.5, "boolean": True, "null": None}
-    formats = {"uuid": "0190c0de-0000-7000-8000-000000000000", "date-time": "2026-01-01T00:00:00Z"}
+    values = {"string": "x", "integer": 1, "number": 1.5, "boolean": True, "null": None, "array": []}
+    formats = {
+        "uuid": "0190c0de-0000-7000-8000-000000000000",
+        "date-time": "2026-01-01T00:00:00Z",
+        "date": "2026-01-01",
+    }
     fields = wire.schemas()[contract.payload.__name__]["properties"]
     data = {}
     for name, schema in fields.items():

@@ -110,6 +110,7 @@ def test_a_newcomer_runs_the_demo(folder: Path) -> None:
         assert up.get("/auth/me")["is_admin"]
         wait_for(lambda: up.http.get(f"/drivers/DRV{DRIVERS:03d}").status_code == 200, "the drivers", 60)
         wait_for(lambda: up.get("/policies")["total"] == DRIVERS, "a policy for each driver", 60)
+        wait_for(lambda: _insured(up), "a policy for each of them", 120, every_s=1.0)
         before = prices(up)
         _watch_the_fleet(up, before)
         assert up.login("driver0001", "password0001") == 200
@@ -143,6 +144,12 @@ def test_between_two_demos_the_first_administrator_is_a_real_one(folder: Path) -
         again.ctrl_c()
     finally:
         again.close()
+
+
+def _insured(up: Up) -> bool:
+    """Tell whether each driver has a policy: binding it is what sets the charged premium."""
+    answers = [up.http.get(f"/pricing/DRV{number:03d}/policy-details") for number in range(1, DRIVERS + 1)]
+    return all(answer.status_code == 200 and answer.json()["status"] == "active" for answer in answers)
 
 
 def _watch_the_fleet(up: Up, before: dict[str, tuple[str, str | None]]) -> None:

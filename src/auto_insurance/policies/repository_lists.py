@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Numeric, cast, exists, func, or_, select, text
+from sqlalchemy import ColumnElement, Numeric, cast, exists, func, or_, select, text, tuple_
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.policies.models import policies, policy_segments, policy_terms, policy_transactions
@@ -15,7 +14,6 @@ from auto_insurance.policies.records import Policy, TermRow, Transaction
 from auto_insurance.policies.repository import transaction_of
 
 _NEWEST = (policies.c.created_at.desc(), policies.c.policy_id.desc())
-_TERM_KEY = (policy_terms.c.policy_id == policies.c.policy_id) & (policy_terms.c.term == policies.c.term)
 
 # Written out, and not as parameters: only so the planner sees that a partial index has all the rows.
 _BOUND = text("policy_terms.status = 'bound'")
@@ -48,10 +46,14 @@ async def page(
         # The pattern as one value: so the planner sees its fixed beginning.
         pattern = "".join(f"\\{one}" if one in "%_\\" else one for one in search) + "%"
         wanted.append(or_(policies.c.policy_id.like(pattern), policies.c.driver_id.like(pattern)))
-    query = select(policies, policy_terms).join(policy_terms, _TERM_KEY).where(*wanted).order_by(*_NEWEST)
-    rows = (await uow.conn.execute(query.limit(limit).offset(offset))).all()
+    paged = select(policies).where(*wanted).order_by(*_NEWEST).limit(limit).offset(offset)
+    found = [Policy(**row) for row in (await uow.conn.execute(paged)).mappings()]
+    # By their keys and not joined: a join reads the terms of every policy.
+    keys = [(policy.policy_id, policy.term) for policy in found]
+    running = select(policy_terms).where(tuple_(policy_terms.c.policy_id, policy_terms.c.term).in_(keys))
+    terms = {row["policy_id"]: TermRow(**row) for row in (await uow.conn.execute(running)).mappings()} if keys else {}
     total = (await uow.conn.execute(select(func.count()).select_from(policies).where(*wanted))).scalar_one()
-    return [_listed(row) for row in rows], int(total)
+    return [Listed(policy=policy, row=terms[policy.policy_id]) for policy in found], int(total)
 
 
 async def transactions(uow: UnitOfWork, policy_id: str, *, limit: int, offset: int) -> tuple[list[Transaction], int]:
@@ -124,11 +126,3 @@ async def premium_of_book(uow: UnitOfWork, at: datetime) -> tuple[Decimal, Decim
     )
     annual, savings = (await uow.conn.execute(query)).one()
     return Decimal(annual), Decimal(savings)
-
-
-def _listed(row: Any) -> Listed:
-    values = tuple(row)
-    width = len(policies.c)
-    policy = dict(zip(policies.c.keys(), values[:width], strict=True))
-    term = dict(zip(policy_terms.c.keys(), values[width:], strict=True))
-    return Listed(policy=Policy(**policy), row=TermRow(**term))

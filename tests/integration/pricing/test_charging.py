@@ -30,9 +30,15 @@ async def _drives(world: World, braking: int = 600) -> None:
     """Give DRV001 900 hard miles and a score of them."""
     async with world.db.begin() as uow:
         start = TODAY - timedelta(days=60)
-        await add_trip(uow, "DRV001", start, distance_miles=400.0, harsh_braking_count=braking // 2)
-        await add_trip(uow, "DRV001", TODAY - timedelta(days=1), distance_miles=500.0, harsh_braking_count=braking // 2)
+        await add_trip(uow, "DRV001", start, distance_miles=400.0, **_hard(braking // 2))
+        await add_trip(uow, "DRV001", TODAY - timedelta(days=1), distance_miles=500.0, **_hard(braking // 2))
         await world.risk.score_driver(uow, "DRV001", "test")
+
+
+def _hard(count: int) -> dict[str, int]:
+    """So many harsh events of each kind, half of them severe."""
+    kinds = ("harsh_braking", "rapid_accel", "harsh_corner")
+    return {f"{kind}_{what}": count // part for kind in kinds for what, part in (("count", 1), ("severe_count", 2))}
 
 
 @pytest.fixture

@@ -104,7 +104,8 @@ async def test_a_drivers_quote_knows_the_driver_and_is_not_for_others(world: Wor
     async with world.db.begin() as uow:
         await add_driver(uow, "DRV001", declared_annual_mileage=8000, prior_claims=1)
         await add_driver(uow, "DRV002")
-        await add_trip(uow, "DRV001", TODAY - timedelta(days=9), distance_miles=900.0, harsh_braking_count=500)
+        hard = {"harsh_braking_count": 500, "rapid_accel_count": 500, "harsh_corner_count": 500, "night_miles": 400.0}
+        await add_trip(uow, "DRV001", TODAY - timedelta(days=9), distance_miles=900.0, **hard)
         score = await world.risk.score_driver(uow, "DRV001", "test")
     async with world.client(router, driver_id="DRV001") as client:
         body = (await client.post("/quotes?driver_id=me", json={})).json()

@@ -68,7 +68,14 @@ def dataset(
         made.frame.write_csv(output) if output.suffix == ".csv" else made.frame.write_parquet(output)
     except OSError as error:
         fail(f"{output} cannot be written: {error.strerror or error}")
-    figures = {
+    if as_json:
+        print_json(_figures(made))
+    else:
+        _tell(made, output)
+
+
+def _figures(made: Dataset) -> dict[str, object]:
+    return {
         "rows": len(made.frame),
         "drivers": made.drivers,
         "insured_years": round(float(made.frame["exposure_years"].sum()), 3),
@@ -80,9 +87,10 @@ def dataset(
             "claims_without_cover": made.claims_without_cover,
         },
     }
-    if as_json:
-        print_json(figures)
-        return
+
+
+def _tell(made: Dataset, output: Path) -> None:
+    figures = _figures(made)
     say(
         f"{len(made.frame):,} driver-periods of {made.drivers:,} drivers: {figures['insured_years']:,} insured years, "
         f"{figures['miles']:,} miles, {made.claims:,} claims. Written to {output}."
