@@ -134,7 +134,11 @@ class Rater:
         if running is not None and (reason in HELD or (reason in SAME_TERM and not rules.mid_term_change)):
             return held(running)
         score = await self.latest_score(uow, driver_id)
-        return NO_DRIVING if score is None else of_score(score, running_relativity(running, reason))
+        # A score of no trips says nothing of the driver: a nightly run before the first mile must not decide whether
+        # trips that come later correct what was charged.
+        if score is None or score.trip_count == 0:
+            return NO_DRIVING
+        return of_score(score, running_relativity(running, reason))
 
     async def _plan(self, uow: UnitOfWork, on: date, running: Premium | None, reason: ChargeReason) -> RatingPlan:
         if reason in HELD and running is not None:

@@ -16,11 +16,14 @@ from auto_insurance.drivers.errors import DriverNotFound
 from auto_insurance.kernel import ids
 from auto_insurance.kernel.clock import FrozenClock
 from auto_insurance.pricing import repository
+from auto_insurance.pricing.corrections import Corrections
 from auto_insurance.pricing.errors import InvalidRatingInputs, PremiumNotFound
 from auto_insurance.pricing.models import premiums
 from auto_insurance.pricing.rating import replay_all
 from auto_insurance.pricing.schemas import Premium
 from auto_insurance.pricing.service import RiskChanges, Score, charged_relativity
+from auto_insurance.pricing.service_rater import OnePlan
+from auto_insurance.trips.service import TripService
 from tests.support.scoring import TODAY, World, add_driver, add_trip, published
 
 DAY = TODAY.date()
@@ -74,6 +77,22 @@ async def test_bind_takes_the_newest_score_and_says_what_it_rests_on(driven: Wor
     assert (rating.annual_premium, rating.worksheet) == (bound.annual_premium, bound.worksheet)
     (event,) = await published(driven.db, topics.PREMIUMS)
     assert (event.type, event.data["policy_id"], event.data["segment"]) == ("premium.charged", "POL-1", 1)
+
+
+async def test_a_score_of_no_trips_is_no_driving(world: World) -> None:
+    """Whether the nightly run was before the bind or after it, trips that come later correct nothing."""
+    async with world.db.begin() as uow:
+        await add_driver(uow, "DRV001")
+        score = await world.risk.score_driver(uow, "DRV001", "nightly")
+    assert score.trip_count == 0
+    bound = await _charge(world, "bind")
+    assert (bound.driving, bound.score_id, bound.driving_from) == (None, None, None)
+    await _drives(world)
+    async with world.db.begin() as uow:
+        started = TODAY - timedelta(days=1)
+        assert (
+            await Corrections(OnePlan(), TripService(), world.risk).trip_changed(uow, "DRV001", started, "late") == []
+        )
 
 
 async def test_a_score_alone_moves_no_charged_premium(driven: World, frozen: FrozenClock) -> None:
