@@ -9,14 +9,16 @@ from fastapi import Depends, Path, Query
 from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
-from auto_insurance.identity import policy
+from auto_insurance.identity import permissions, policy
 from auto_insurance.identity.errors import NotAuthenticated
+from auto_insurance.identity.permissions import Permission
 from auto_insurance.identity.schemas import DevicePrincipal, Principal
 from auto_insurance.identity.service import AuthService, DeviceKeyService
 from auto_insurance.infra.http.deps import service
 
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__auth_rule__"
+_PERMISSION = "__permission__"
 DRIVER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 
 
@@ -108,6 +110,26 @@ OptionalDriver = Annotated[str | None, Depends(optional_driver)]
 async def admin_user(principal: CurrentUser) -> Principal:
     """Return the signed-in person if it is an admin. Raises ``NotAllowed``."""
     return policy.require_admin(principal)
+
+
+def staff(permission: Permission) -> Any:
+    """Return a dependency: the signed-in person if a role of its brings ``permission``; else ``NotAllowed``.
+
+    Use: ``admin: Annotated[Principal, staff(Permission.OPERATE)]``.
+    """
+
+    @_rule("admin")
+    async def permitted(principal: CurrentUser) -> Principal:
+        return permissions.require(principal, permission)
+
+    setattr(permitted, _PERMISSION, permission)
+    return Depends(permitted)
+
+
+def permission_of(dependant: Dependant) -> Permission | None:
+    """Return the permission that a route asks for (``route.dependant``), None where it asks for none."""
+    own: Permission | None = getattr(dependant.call, _PERMISSION, None)
+    return own or next(filter(None, map(permission_of, dependant.dependencies)), None)
 
 
 @_rule("driver")
