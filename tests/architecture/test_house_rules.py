@@ -57,7 +57,7 @@ def _is_connection(node: ast.expr) -> bool:
     """Return whether this is an engine or a connection by its name; a database's ``begin`` is the unit of work's."""
     if isinstance(node, ast.Call):
         node = node.func
-    name = getattr(node, "attr", None) or getattr(node, "id", "")
+    name = str(getattr(node, "attr", None) or getattr(node, "id", ""))
     return name.strip("_") in {"engine", "conn", "connect", "connection", "session"}
 
 
