@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from gzip import compress
 from typing import cast
@@ -20,9 +20,17 @@ _LENGTH = b"content-length:"
 _GZIP_LEVEL = 5
 
 
-def request(method: str, path: str, body: bytes = b"", *, key: str = "", packed: bool = False) -> bytes:
+def request(
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    key: str = "",
+    packed: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     """Return a request as it goes over the wire."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: bench"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: bench", *(f"{name}: {text}" for name, text in (headers or {}).items())]
     if key:
         lines += [f"X-Device-Key: {key}", "Content-Type: application/json"]
     if packed:
