@@ -115,14 +115,24 @@ def check(status: int, answer: bytes, expected: int) -> None:
         raise Wrong(f"status {status} where {expected} with nothing rejected is due: {answer[-400:]!r}")
 
 
-def run_for(port: int, messages: Sequence[bytes], seconds: float, *, clients: int, expected: int) -> Rate:
+Check = Callable[[int, bytes, int], None]
+"""Takes status, answer and the status that is due; raises ``Wrong``."""
+
+
+def run_for(
+    port: int, messages: Sequence[bytes], seconds: float, *, clients: int, expected: int, check: Check = check
+) -> Rate:
     """Send over and over on ``clients`` connections, each when its last is answered; blocks. Raises ``Wrong``."""
-    return uvloop.run(_closed_loop(port, _cycle(messages), seconds, clients, expected))
+    return uvloop.run(
+        _closed_loop(port, _cycle(messages), seconds, clients, lambda status, answer: check(status, answer, expected))
+    )
 
 
-def run_once(port: int, messages: Sequence[bytes], *, clients: int, expected: int) -> Rate:
+def run_once(port: int, messages: Sequence[bytes], *, clients: int, expected: int, check: Check = check) -> Rate:
     """Send each once."""
-    return uvloop.run(_closed_loop(port, iter(messages), 600.0, clients, expected))
+    return uvloop.run(
+        _closed_loop(port, iter(messages), 600.0, clients, lambda status, answer: check(status, answer, expected))
+    )
 
 
 def _cycle(messages: Sequence[bytes]) -> Iterator[bytes]:
@@ -130,7 +140,9 @@ def _cycle(messages: Sequence[bytes]) -> Iterator[bytes]:
         yield from messages
 
 
-async def _closed_loop(port: int, messages: Iterator[bytes], seconds: float, clients: int, expected: int) -> Rate:
+async def _closed_loop(
+    port: int, messages: Iterator[bytes], seconds: float, clients: int, judge: Callable[[int, bytes], None]
+) -> Rate:
     loop = asyncio.get_running_loop()
     finished: asyncio.Future[None] = loop.create_future()
     rate = Rate(0, 0.0)
@@ -144,7 +156,7 @@ async def _closed_loop(port: int, messages: Iterator[bytes], seconds: float, cli
             return
         now = time.perf_counter()
         try:
-            check(status, answer, expected)
+            judge(status, answer)
         except Wrong as wrong:
             finished.set_exception(RuntimeError(str(wrong)))
             return
