@@ -119,6 +119,10 @@ Check = Callable[[int, bytes, int], None]
 """Takes status, answer and the status that is due; raises ``Wrong``."""
 
 
+def _judge(check: Check, expected: int, status: int, answer: bytes) -> None:
+    check(status, answer, expected)
+
+
 def run_for(
     port: int, messages: Sequence[bytes], seconds: float, *, clients: int, expected: int, check: Check = check
 ) -> Rate:

@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import redis
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks import client
@@ -132,11 +133,10 @@ class _Bench:
             request("POST", f"{PREFIX}/telematics/events", _event(number, now), key=key_of(number))
             for number in range(PEOPLE)
         ]
-        rates = []
         with _Api(self) as api:
             client.run_once(api.port, messages, clients=POSTING_CLIENTS, expected=202, check=_accepted)
-            for _ in range(self._options.runs):
-                rates.append(self._run(api, messages, clients=POSTING_CLIENTS, expected=202))
+            runs = range(self._options.runs)
+            rates = [self._run(api, messages, clients=POSTING_CLIENTS, expected=202) for _ in runs]
         return [
             Figure(
                 "reads.post",
@@ -170,9 +170,9 @@ class _Bench:
     def start(self, **settings: str) -> Child:
         """Start an API on an empty cache."""
         assert self._lab.valkey is not None
-        self._lab.valkey.flush()
-        api = self._lab.start_api("postgres", self._book.database, **settings)
-        return api
+        with redis.Redis.from_url(self._lab.valkey.url()) as cache:
+            cache.flushall()
+        return self._lab.start_api("postgres", self._book.database, **settings)
 
     def _run(self, child: Child, messages: Sequence[bytes], clients: int = CLIENTS, expected: int = 200) -> Rate:
         check = _accepted if expected == 202 else client.check
@@ -184,10 +184,8 @@ class _Bench:
     def _mixed(self) -> list[bytes]:
         draw = random.Random(3)
         paths, weights = [path for path, _ in MIX], [weight for _, weight in MIX]
-        return [
-            self._asks(path, draw.choice(self._tokens))
-            for path in draw.choices(paths, weights, k=20 * len(self._tokens))
-        ]
+        chosen = draw.choices(paths, weights, k=20 * len(self._tokens))
+        return [self._asks(path, draw.choice(self._tokens)) for path in chosen]
 
     def _asks(self, path: str, token: str) -> bytes:
         return request("GET", f"{PREFIX}{path}", headers={"Authorization": f"Bearer {token}"})

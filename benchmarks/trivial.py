@@ -1,6 +1,6 @@
-"""``python -m benchmarks.trivial PORT``: a FastAPI application with one route that does nothing, on the product's server.
+"""``python -m benchmarks.trivial PORT``: a FastAPI application with one route that does nothing.
 
-What it answers per second is what the framework leaves to any route.
+On the product's own HTTP server: what it answers per second is what the framework leaves to any route.
 """
 
 from __future__ import annotations
