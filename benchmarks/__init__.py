@@ -8,6 +8,7 @@ ALL = (
     "growth",
     "range_query",
     "memory",
+    "servers",
     "reads",
     "scoring",
     "quotes",

@@ -240,11 +240,11 @@ class Lab:
         wait_ready(api)
         return api
 
-    def start_bare(self, name: str = "bare") -> Child:
+    def start_bare(self, name: str = "bare", *arguments: str) -> Child:
         """Start the application of ``benchmarks.bare`` or ``benchmarks.trivial``; wait until it listens."""
         port = free_port()
         own = {"PORT": str(port), "METRICS_PORT": "0"}
-        child = Child(name, ["-m", f"benchmarks.{name}", str(port)], own, self.folder)
+        child = Child(name, ["-m", f"benchmarks.{name}", str(port), *arguments], own, self.folder)
         self.children.append(child)
         deadline = time.monotonic() + READY_S
         while time.monotonic() < deadline:
