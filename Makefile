@@ -70,7 +70,7 @@ bench: setup ## Run the benchmarks (each prints a ratio against a limit measured
 
 lock: ## Renew the pinned locks after a change of dependencies in pyproject.toml
 	@$(UV_COMPILE) --output-file requirements/runtime.txt
-	@$(UV_COMPILE) --group dev --extra training --output-file requirements/dev.txt
+	@$(UV_COMPILE) --group dev --extra training --extra tracing --output-file requirements/dev.txt
 	@grep -A 60 '^uv==' requirements/dev.txt | awk '/^[a-z]/ && NR > 1 {exit} /^    #/ {next} {print}' > requirements/uv.txt
 
 clean: ## Remove build products and caches; keeps .data and .venv

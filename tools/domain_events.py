@@ -163,6 +163,7 @@ def _type(hint: Any) -> str:
         "bool": "yes or no",
     }
     names |= {"bytes": "bytes, base64", "dict": "object", "dict[str, typing.Any]": "object", "NoneType": "null"}
+    names |= {"msgspec.UnsetType": "absent"}
     words = text.replace("datetime.", "").replace("uuid.", "").split(" | ")
     return " or ".join(names.get(word, {"None": "null"}.get(word, word)) for word in words)
 

@@ -187,6 +187,7 @@ def _messages(contracts: Mapping[str, Contract]) -> dict[str, Any]:
                 "description": f"`{decode.SCOPE_IMPORT}` takes events of any age.",
             },
             decode.HEADER_REQUEST_ID: {"type": "string"},
+            decode.HEADER_TRACEPARENT: {"type": "string", "description": "W3C trace context, of traced uploads."},
         },
     }
     return found

@@ -24,7 +24,7 @@ from tests.support.wire import wrong
 
 def test_what_the_door_writes_fits() -> None:
     events = [msgspec.convert(event, TelemetryEvent) for event in day_out("CAR-1", START_US)]
-    origin = Origin(START_US, any_age=False, request_id="r")
+    origin = Origin(START_US, any_age=False, request_id="r", traceparent="00-1-2-01")
     one, many = records_of("t", events[:1], origin), records_of("t", events, origin)
     for record in (*one, *many):
         assert wrong(wire.RECORD, json.loads(record.value)) == []

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable
+from importlib import import_module
 
 import structlog
 import uvloop
 
 from auto_insurance import bootstrap
-from auto_insurance.infra import metrics
+from auto_insurance.infra import metrics, tracing
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.config.process_env import multiprocess_dir
 from auto_insurance.infra.logging import configure_logging
@@ -21,11 +22,19 @@ Body = Callable[[asyncio.Event], Awaitable[None]]
 
 def prepare(settings: Settings, role: str) -> None:
     """Set up logs and metrics of this process."""
-    configure_logging(json=settings.log.format == "json", level=settings.log.level)
+    configure_logging(json=settings.log.format == "json", level=settings.log.level, traced=settings.tracing.enabled)
+    trace(settings, role)
     for warning in settings.warnings:
         log.warning("setting_looks_misspelt", hint=warning)
     metrics.init_series(bootstrap.series_plan(settings), role=role)
     metrics.set_disk_path(settings.data_dir)
+
+
+def trace(settings: Settings, role: str) -> None:
+    """Send traces if the settings say so. Raises ``ModuleNotFoundError`` without the extra ``tracing``."""
+    if settings.tracing.enabled:
+        otel = import_module("auto_insurance.infra.tracing_otel")
+        tracing.use(otel.OtelTraces(settings.tracing, role))
 
 
 def serve_metrics(settings: Settings) -> None:
@@ -43,7 +52,10 @@ def serve_shared_metrics(settings: Settings) -> None:
 
 def run(body: Body) -> None:
     """Run ``body`` until it ends; SIGTERM and SIGINT set the event that it is given."""
-    uvloop.run(_main(body))
+    try:
+        uvloop.run(_main(body))
+    finally:
+        tracing.close()
 
 
 async def _main(body: Body) -> None:

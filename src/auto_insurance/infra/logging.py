@@ -18,6 +18,8 @@ import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from auto_insurance.infra.tracing import add_trace_id
+
 MASK = "[masked]"
 MAX_TEXT = 8192
 _DEPTH = 8
@@ -31,11 +33,12 @@ _CREDENTIALS = re.compile(r"://[^/@\s]*@")
 
 
 def configure_logging(
-    *, json: bool = True, level: str = "INFO", stream: TextIO | None = None, cache: bool = True
+    *, json: bool = True, level: str = "INFO", stream: TextIO | None = None, cache: bool = True, traced: bool = False
 ) -> None:
     """Set up structlog and the standard library's logging for this process; may be called again.
 
-    ``cache`` makes loggers faster and fixes their set-up at first use; tests switch it off.
+    ``cache`` makes loggers faster and fixes their set-up at first use; tests switch it off. ``traced`` lines carry the
+    id of their trace.
     """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -43,6 +46,7 @@ def configure_logging(
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
+        *([add_trace_id] if traced else []),
     ]
     structlog.configure(
         processors=[

@@ -26,6 +26,8 @@ class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     occurred_at: datetime
     data: dict[str, Any]
     request_id: str | None = None
+    traceparent: str | msgspec.UnsetType = msgspec.UNSET
+    """The trace that it belongs to (W3C), if that is traced."""
 
 
 def new_event(payload: msgspec.Struct, *, type: str, version: int, key: str, request_id: str | None = None) -> Envelope:

@@ -9,6 +9,7 @@ from datetime import timedelta
 import structlog
 
 from auto_insurance.contracts.trips import TRIP_AMENDED, TRIP_COMPLETED, TRIP_WITHDRAWN
+from auto_insurance.infra import tracing
 from auto_insurance.infra.db.faults import is_transient
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
@@ -44,15 +45,18 @@ class DueScores:
         self._risk = risk
         self._options = options or DueOptions()
 
-    async def changed(self, uow: UnitOfWork, reasons: Mapping[str, str]) -> None:
-        """Take note that trips of these drivers changed, with the reasons."""
+    async def changed(
+        self, uow: UnitOfWork, reasons: Mapping[str, str], traces: Mapping[str, str] | None = None
+    ) -> None:
+        """Take note that trips of these drivers changed, with the reasons and the traces of those that are traced."""
         if self._options.moment > timedelta(0):
-            await repository_due.note(uow, reasons, clock.now() + self._options.moment)
+            await repository_due.note(uow, reasons, clock.now() + self._options.moment, traces or {})
             return
         # Who waits already, because a moment was set before, is scored now and waits no longer.
         waiting = await repository_due.take(uow, list(reasons))
         known = {one.driver_id: one.reason for one in waiting}
-        await self._score(uow, {driver: heavier(known.get(driver), reason) for driver, reason in reasons.items()})
+        due = {driver: heavier(known.get(driver), reason) for driver, reason in reasons.items()}
+        await self._score(uow, due, {**_traces(waiting), **(traces or {})})
 
     async def score_due(self, uow: UnitOfWork) -> None:
         """Score those whose moment is over. Who is locked by another consumer is left to it."""
@@ -60,14 +64,18 @@ class DueScores:
         if not due:
             return
         try:
-            await self._score(uow, {one.driver_id: one.reason for one in due})
+            await self._score(uow, {one.driver_id: one.reason for one in due}, _traces(due))
         except Exception as error:
             if is_transient(error):
                 raise
             await self._one_by_one(uow, due)
 
-    async def _score(self, uow: UnitOfWork, reasons: Mapping[str, str]) -> None:
+    async def _score(self, uow: UnitOfWork, reasons: Mapping[str, str], traces: Mapping[str, str]) -> None:
         """Score drivers with one call of the model for each reason; all of it or nothing."""
+        with tracing.spans("score driver", traces):
+            await self._score_all(uow, reasons)
+
+    async def _score_all(self, uow: UnitOfWork, reasons: Mapping[str, str]) -> None:
         async with uow.conn.begin_nested():
             for reason in sorted(set(reasons.values())):
                 await self._risk.score_drivers(uow, [d for d, why in reasons.items() if why == reason], reason)
@@ -76,7 +84,7 @@ class DueScores:
         """Score each by itself: one who can't be scored keeps nobody else waiting, and is tried again later."""
         for one in due:
             try:
-                await self._score(uow, {one.driver_id: one.reason})
+                await self._score(uow, {one.driver_id: one.reason}, _traces([one]))
             except Exception as error:
                 if is_transient(error):
                     raise
@@ -84,6 +92,10 @@ class DueScores:
                 cause = error.code if isinstance(error, AppError) else type(error).__name__
                 log.error("driver_not_scored", cause=cause, attempts=one.attempts + 1, pause_s=pause.total_seconds())
                 await repository_due.put_back(uow, one, clock.now() + pause)
+
+
+def _traces(due: Iterable[DueScore]) -> dict[str, str]:
+    return {one.driver_id: one.traceparent for one in due if one.traceparent}
 
 
 def weightiest(events: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -30,8 +30,9 @@ def subscription(risk: RiskService, due: DueScores | None = None) -> Subscriptio
         await risk.score_trip(uow, msgspec.convert(event.data, TripChanged).trip_id)
 
     async def drivers_changed(uow: UnitOfWork, events: Sequence[Envelope]) -> None:
-        changed = [(msgspec.convert(event.data, TripChanged).driver_id, event.type) for event in events]
-        await drivers.changed(uow, weightiest(changed))
+        told = [(msgspec.convert(event.data, TripChanged).driver_id, event) for event in events]
+        traces = {driver_id: event.traceparent for driver_id, event in told if event.traceparent}
+        await drivers.changed(uow, weightiest((driver_id, event.type) for driver_id, event in told), traces)
 
     return Subscription(
         group=GROUP,

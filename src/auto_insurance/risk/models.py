@@ -176,9 +176,11 @@ due_scores = Table(
     Column("due_at", DateTime(timezone=True), nullable=False),
     Column("reason", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
+    Column("traceparent", Text),
     Index("ix_risk_due_scores_due_at", "due_at"),
 )
-"""Drivers whose trips changed and who are not scored since. ``attempts``: how often scoring them failed."""
+"""Drivers whose trips changed and who are not scored since. ``attempts``: how often scoring them failed;
+``traceparent``: the newest trace that led here, if any."""
 
 drift_nights = Table(
     "risk_drift_nights",

@@ -13,6 +13,7 @@ import msgspec
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
 from auto_insurance.drivers.schemas import DriverFacts
+from auto_insurance.infra import tracing
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.kernel.events import new_event
@@ -121,10 +122,9 @@ class RiskService:
             challenged = await score_all(self._predictor, self._models.challenger, driving, reason)
             await shadow(uow, scores, challenged)
         for score in scores:
-            uow.publish(
-                topics.RISK_SCORES,
-                new_event(self._announcement(score), type=RISK_SCORE_CALCULATED, version=1, key=score.driver_id),
-            )
+            news = new_event(self._announcement(score), type=RISK_SCORE_CALCULATED, version=1, key=score.driver_id)
+            with tracing.of(score.driver_id):
+                uow.publish(topics.RISK_SCORES, news)
         return scores
 
     async def preview(self, uow: UnitOfWork, driver_ids: Sequence[str], reason: str, days: int) -> list[RiskScore]:

@@ -23,6 +23,7 @@ HEADER_RECEIVED_AT = "received_at"
 HEADER_SOURCE = "source"
 HEADER_SCOPE = "scope"
 HEADER_REQUEST_ID = "request_id"
+HEADER_TRACEPARENT = "traceparent"
 SCOPE_IMPORT = "import"
 MAX_EVENTS_PER_RECORD = 5_000
 

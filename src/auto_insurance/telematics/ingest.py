@@ -11,7 +11,7 @@ import numpy as np
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.telematics import TelemetryEvent
 from auto_insurance.identity.schemas import DevicePrincipal, Scope
-from auto_insurance.infra import metrics
+from auto_insurance.infra import metrics, tracing
 from auto_insurance.infra.bus.protocol import EventLog, NewRecord
 from auto_insurance.kernel import clock
 from auto_insurance.kernel.errors import FieldError
@@ -96,9 +96,11 @@ class IngestService:
         verdicts = await self._judges.judge(upload.events, received_us, any_age=any_age)
         for number, reason in (await self._rights.check(sender, verdicts)).items():
             verdicts.refused[number] = [reason]
-        records = _records(upload, verdicts, Origin(received_us, any_age=any_age, request_id=request_id))
-        if records:
-            await self._log.append(records)
+        with tracing.span(f"append {topics.TELEMATICS_EVENTS}", kind="producer"):
+            origin = Origin(received_us, any_age=any_age, request_id=request_id, traceparent=tracing.current())
+            records = _records(upload, verdicts, origin)
+            if records:
+                await self._log.append(records)
         places = upload.places
         refused = upload.refused | {places[number]: reasons for number, reasons in verdicts.refused.items()}
         receipt = Receipt(upload.total, dict(sorted(refused.items())), upload, verdicts)

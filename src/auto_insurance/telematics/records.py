@@ -15,6 +15,7 @@ from auto_insurance.telematics.decode import (
     HEADER_REQUEST_ID,
     HEADER_SCOPE,
     HEADER_SOURCE,
+    HEADER_TRACEPARENT,
     SCOPE_IMPORT,
 )
 
@@ -28,6 +29,7 @@ class Origin:
     received_us: int
     any_age: bool
     request_id: str | None = None
+    traceparent: str | None = None
 
     def headers(self) -> dict[str, str]:
         """Return the headers of the records."""
@@ -38,6 +40,8 @@ class Origin:
         }
         if self.request_id:
             headers[HEADER_REQUEST_ID] = self.request_id
+        if self.traceparent:
+            headers[HEADER_TRACEPARENT] = self.traceparent
         return headers
 
 

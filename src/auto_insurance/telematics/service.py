@@ -13,7 +13,7 @@ from auto_insurance.telematics.archive_reads import ArchiveReader
 from auto_insurance.telematics.archived import ArchiveWatch
 from auto_insurance.telematics.columns import Columns
 from auto_insurance.telematics.contacts import ContactBook
-from auto_insurance.telematics.decode import DecodedBatch
+from auto_insurance.telematics.decode import HEADER_TRACEPARENT, DecodedBatch
 from auto_insurance.telematics.health import DeviceHealthService
 from auto_insurance.telematics.history import KnownEvents
 from auto_insurance.telematics.imports import ImportRunner, ImportService
@@ -25,6 +25,7 @@ from auto_insurance.telematics.schemas import PathPoint
 from auto_insurance.telematics.store import EventWriter, Stored
 
 __all__ = [
+    "HEADER_TRACEPARENT",
     "MONTH_ARCHIVED",
     "ArchiveWatch",
     "Assignments",

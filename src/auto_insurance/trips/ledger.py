@@ -7,6 +7,7 @@ from uuid import UUID
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.trips import TRIP_AMENDED, TRIP_COMPLETED, TRIP_WITHDRAWN, TripChanged
+from auto_insurance.infra import tracing
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import ids
 from auto_insurance.kernel.clock import from_us
@@ -92,7 +93,8 @@ class Ledger:
         await repository.withdraw_trips(uow, self._withdrawn)
         await repository.delete_unpublished(uow, self._deleted)
         for type_, payload in self._told:
-            uow.publish(topics.TRIPS, new_event(payload, type=type_, version=1, key=payload.driver_id))
+            with tracing.of(payload.device_id):
+                uow.publish(topics.TRIPS, new_event(payload, type=type_, version=1, key=payload.driver_id))
         self._rows, self._deleted, self._withdrawn, self._told = [], [], [], []
 
     def _complete(self, ref: Ref, content: TripContent) -> Ref:

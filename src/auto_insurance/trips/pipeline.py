@@ -18,7 +18,7 @@ import numpy as np
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.alerts import CRASH_REPORTED, CrashReported
 from auto_insurance.drivers.schemas import DeviceHistory
-from auto_insurance.infra import metrics
+from auto_insurance.infra import metrics, tracing
 from auto_insurance.infra.bus.deadletters import DeadLetter, add_dead_letters
 from auto_insurance.infra.bus.handler import Batch
 from auto_insurance.infra.bus.protocol import Record, TopicPartition
@@ -33,6 +33,7 @@ from auto_insurance.telematics.service import MONTH_ARCHIVED, DecodedBatch, Even
 from auto_insurance.trips.owners import find_owners
 from auto_insurance.trips.rules import TripRules
 from auto_insurance.trips.trace import News, SampleStore, TraceOptions, Tracer
+from auto_insurance.trips.traced import TracedUploads
 
 _raw_events = msgspec.json.Decoder(list[msgspec.Raw])
 UNKNOWN_DEVICE, NO_DRIVER_ASSIGNED = "unknown_device", "no_driver_assigned"
@@ -102,6 +103,7 @@ class TelemetryHandler:
         self._writer = telematics.writer()
         self._devices = drivers.known_devices()
         self._group = group
+        self._traced = TracedUploads()
         self.tracer = Tracer(telematics, rules or TripRules(), options or TraceOptions())
         self.steps: tuple[Step, ...] = (
             self._resolve_drivers,
@@ -130,8 +132,9 @@ class TelemetryHandler:
         work = Work(uow, batch.records, decoded.columns, decoded.record, decoded.index)
         for number, index, dead, value in decoded.dead:
             self._condemn(work, number, index, dead, value)
-        for step in self.steps:
-            await step(work)
+        with self._traced.handling(batch.records):
+            for step in self.steps:
+                await step(work)
         return self._outcomes(work)
 
     def committed(self) -> None:
@@ -147,7 +150,8 @@ class TelemetryHandler:
         """Close trips by silence, where everything that had arrived until their deadline has been handled."""
         ours = {tp.partition: at for tp, at in caught_up.items() if tp.topic == topics.TELEMATICS_EVENTS}
         if ours:
-            await self.tracer.close_silent(uow, topics.TELEMATICS_EVENTS, ours)
+            with self._traced.recalled():
+                await self.tracer.close_silent(uow, topics.TELEMATICS_EVENTS, ours)
 
     async def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """Forget the devices of these partitions."""
@@ -207,7 +211,8 @@ class TelemetryHandler:
                 received_at=from_us(sample.received_us),
             )
             event = new_event(payload, type=CRASH_REPORTED, version=1, key=sample.driver_id)
-            work.uow.publish(topics.ALERTS, event)
+            with tracing.of(sample.device_id):
+                work.uow.publish(topics.ALERTS, event)
 
     async def _bury(self, work: Work) -> None:
         """Write dead events of records that live on; a record that is dead as a whole is the runner's."""

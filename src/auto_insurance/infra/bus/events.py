@@ -9,6 +9,7 @@ from datetime import datetime
 import msgspec
 import structlog
 
+from auto_insurance.infra import tracing
 from auto_insurance.infra.bus.handled import note_handled
 from auto_insurance.infra.bus.handler import Batch
 from auto_insurance.infra.bus.protocol import TopicPartition
@@ -72,7 +73,8 @@ class EventHandler:
                 outcomes.append(Drop())
             else:
                 fresh.discard(event.id)
-                await self._subscription.handlers[event.type](uow, event)
+                with tracing.span(f"{self.group} {event.type}", kind="consumer", parent=event.traceparent or None):
+                    await self._subscription.handlers[event.type](uow, event)
                 new.append(event)
                 outcomes.append(Ok(None))
         if new and self._subscription.after is not None:

@@ -32,6 +32,7 @@ from auto_insurance.infra.config.groups import (
     setting,
 )
 from auto_insurance.infra.config.groups_policies import PolicySettings
+from auto_insurance.infra.config.groups_tracing import TracingSettings
 from auto_insurance.infra.config.groups_webhooks import WebhookSettings
 
 
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     billing: BillingSettings = Field(default_factory=BillingSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(default=())

@@ -11,9 +11,11 @@ from contextlib import asynccontextmanager
 from typing import Any, cast
 
 import asyncpg
+import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from auto_insurance.infra import tracing
 from auto_insurance.infra.db.outbox import append_to_outbox
 from auto_insurance.kernel.events import Envelope
 
@@ -33,6 +35,9 @@ class UnitOfWork:
 
     def publish(self, topic: str, event: Envelope) -> None:
         """Write a domain event to the outbox when this transaction commits."""
+        trace = tracing.current()
+        if trace is not None:
+            event = msgspec.structs.replace(event, traceparent=trace)
         self._events.append((topic, event))
 
     def after_commit(self, effect: AfterCommit) -> None:

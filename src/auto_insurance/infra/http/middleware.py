@@ -8,7 +8,7 @@ from time import perf_counter
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auto_insurance.infra import metrics
+from auto_insurance.infra import metrics, tracing
 from auto_insurance.infra.http.errors import unexpected_response
 from auto_insurance.infra.http.lanes import LaneRoute
 from auto_insurance.infra.http.routes import route_template
@@ -50,6 +50,7 @@ class RequestMiddleware:
 
         # Not the context manager of the same effect: it costs ten times as much, on every request.
         tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
+        traced = tracing.begin("http_request")
         try:
             await self._app(scope, receive, send_with_id)
         except Exception as error:
@@ -59,7 +60,9 @@ class RequestMiddleware:
                 raise
             await unexpected_response(error, request_id)(scope, receive, send_with_id)
         finally:
-            _account(scope, status or CLIENT_CLOSED, perf_counter() - started)
+            template = _account(scope, status or CLIENT_CLOSED, perf_counter() - started)
+            if traced is not None:
+                tracing.finish(traced, f"{metrics.method_label(scope['method'])} {template}", status or CLIENT_CLOSED)
             structlog.contextvars.reset_contextvars(**tokens)
 
 
@@ -71,7 +74,7 @@ def _request_id(scope: Scope) -> str:
     return str(ids.new_uuid())
 
 
-def _account(scope: Scope, status: int, taken_s: float) -> None:
+def _account(scope: Scope, status: int, taken_s: float) -> str:
     template = route_template(scope) or UNMATCHED
     method = metrics.method_label(scope["method"])
     metrics.HTTP_REQUESTS_TOTAL.labels(method, template, str(status)).inc()
@@ -79,6 +82,7 @@ def _account(scope: Scope, status: int, taken_s: float) -> None:
     quiet = template in _QUIET or (status < 400 and isinstance(scope.get("route"), LaneRoute))
     write = log.debug if quiet else log.info
     write("http_request", method=method, route=template, status=status, duration_ms=round(taken_s * 1000, 2))
+    return template
 
 
 _SAFE = (
