@@ -23,7 +23,10 @@ from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.drift import FEATURES as DRIFT_FEATURES
 
-ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "policies", "claims", "rewards", "portal")
+ROUTED = (
+    "identity", "drivers", "privacy", "telematics", "trips", "risk", "pricing", "policies", "claims", "rewards",
+    "portal",
+)  # fmt: skip
 
 
 def routers() -> list[APIRouter]:

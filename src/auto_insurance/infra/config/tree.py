@@ -32,6 +32,7 @@ from auto_insurance.infra.config.groups import (
     setting,
 )
 from auto_insurance.infra.config.groups_policies import PolicySettings
+from auto_insurance.infra.config.groups_privacy import PrivacySettings
 
 
 class Settings(BaseSettings):
@@ -63,6 +64,7 @@ class Settings(BaseSettings):
     policies: PolicySettings = Field(default_factory=PolicySettings)
     billing: BillingSettings = Field(default_factory=BillingSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)
+    privacy: PrivacySettings = Field(default_factory=PrivacySettings)
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(default=())
