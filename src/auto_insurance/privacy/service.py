@@ -69,7 +69,7 @@ class ErasureService:
         self, database: Database, keepers: Keepers, desk: ErasureDesk, options: ErasureOptions | None = None
     ) -> None:
         self._database = database
-        self._keepers = keepers
+        self.keepers = keepers
         self._desk = desk
         self._options = options or ErasureOptions()
 
@@ -79,15 +79,15 @@ class ErasureService:
             request = await self._desk.get(uow, request_id)
             subject = await self._subject(uow, request)
             blockers = await queries.blockers(uow, request.driver_id)
-            tables = [await _planned(uow, holding, subject) for holding in self._keepers.holdings]
-        archived = await self._keepers.archive.holds(request.driver_id)
+            tables = [await _planned(uow, holding, subject) for holding in self.keepers.holdings]
+        archived = await self.keepers.archive.holds(request.driver_id)
         return ErasurePlan(
             request_id=request_id,
             driver_id=request.driver_id,
             blockers=blockers,
             tables=tables,
             archived_months={str(month): rows for month, rows in archived.items()},
-            cache_keys=await self._keepers.cache.count(subject.names),
+            cache_keys=await self.keepers.cache.count(subject.names),
             log=self._options.told(),
             models=MODELS,
         )
@@ -134,7 +134,7 @@ class ErasureService:
             if request.status != "running" or known is None:
                 raise ErasureClosed("Nobody has decided to carry this request out.")
             subject = msgspec.convert(known, Subject)
-            steps = await Steps(self._database, self._keepers, request_id, subject, on_step).run()
+            steps = await Steps(self._database, self.keepers, request_id, subject, on_step).run()
             async with self._database.begin() as uow:
                 return await self._prove(uow, request, steps)
 
@@ -165,14 +165,14 @@ class ErasureService:
             problems = await _chain_faults(uow, row)
             devices = await self._desk.current_devices(uow, row.driver_id)
             subject = await queries.subject_of(uow, row.driver_id, devices)
-            for holding in self._keepers.holdings:
+            for holding in self.keepers.holdings:
                 left = await holding_sql.remaining(uow, holding, subject)
                 if left:
                     problems.append(f"{holding.name} holds {left} rows of the driver again.")
-        for month, rows in (await self._keepers.archive.holds(row.driver_id)).items():
+        for month, rows in (await self.keepers.archive.holds(row.driver_id)).items():
             problems.append(f"The archive of {month} holds {rows} events of the driver.")
         return Verdict(
-            proof_id=proof_id, holds=not problems, problems=problems, tables_checked=len(self._keepers.holdings)
+            proof_id=proof_id, holds=not problems, problems=problems, tables_checked=len(self.keepers.holdings)
         )
 
     async def sweep(self, driver_id: str) -> int:
@@ -181,7 +181,7 @@ class ErasureService:
             devices = await self._desk.current_devices(uow, driver_id)
             subject = await queries.subject_of(uow, driver_id, devices)
         changed = 0
-        for holding in self._keepers.holdings:
+        for holding in self.keepers.holdings:
             rows = 1
             while rows:
                 async with self._database.begin() as uow:
@@ -226,7 +226,7 @@ class ErasureService:
         return _proof(row)
 
     def _told(self, step: StepRow) -> dict[str, Any]:
-        found = {f"table:{holding.name}": holding for holding in self._keepers.holdings}.get(step.name)
+        found = {f"table:{holding.name}": holding for holding in self.keepers.holdings}.get(step.name)
         about = {} if found is None else {"fate": found.fate.value, "why": found.why}
         return {"name": step.name, **about, "before": step.before, "after": step.after, "changed": step.changed}
 

@@ -34,6 +34,7 @@ from auto_insurance.infra.db.uow import UnitOfWork
 
 BATCH_ROWS = 5_000
 FETCH_ROWS = 500
+# What is only added to may be changed by an erasure, and within its transaction alone.
 _MAY_CHANGE = text("SELECT set_config('auto_insurance.erasing', 'on', true)")
 
 
@@ -118,11 +119,11 @@ async def erase(uow: UnitOfWork, holding: Holding, subject: Subject, limit: int 
     keys = list(holding.table.primary_key.columns)
     some = select(*keys).where(holding.changes(subject)).limit(limit)
     chosen = keys[0].in_(some) if len(keys) == 1 else tuple_(*keys).in_(some)
-    if holding.fate is Fate.DELETED:
-        return (await uow.conn.execute(delete(holding.table).where(chosen))).rowcount
-    if holding.fate is not Fate.PSEUDONYMISED:
+    if holding.fate not in {Fate.DELETED, Fate.PSEUDONYMISED}:
         return 0
     await uow.conn.execute(_MAY_CHANGE)
+    if holding.fate is Fate.DELETED:
+        return (await uow.conn.execute(delete(holding.table).where(chosen))).rowcount
     return (await uow.conn.execute(update(holding.table).where(chosen).values(dict(holding.blank)))).rowcount
 
 

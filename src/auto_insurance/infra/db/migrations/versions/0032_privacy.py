@@ -1,7 +1,7 @@
 """Consents with their history; erasure in steps with a record that proves it.
 
 Every driver there is gets the consents that enrolment records. A transaction that carries out an erasure may take facts
-about a person out of premiums and transactions of policies; nobody else may change them, and nobody may delete them.
+about a person out of premiums, transactions of policies and claims, and evidence away as a whole; nobody else may.
 
 Revision ID: 0032_privacy
 Revises: 0027_premiums_stay
@@ -41,6 +41,24 @@ _UNLESS_ERASING = """
         RETURN NULL;
     END IF;
 """
+_REFUSE_CLAIMS = """
+CREATE OR REPLACE FUNCTION claims_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    {unless}
+    RAISE EXCEPTION '% is only added to', TG_TABLE_NAME USING ERRCODE = 'restrict_violation';
+END;
+$$
+"""
+_UNLESS_ERASING_CLAIMS = """
+    IF current_setting('auto_insurance.erasing', true) = 'on' THEN
+        IF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'claim_evidence' THEN
+            RETURN OLD;
+        END IF;
+        IF TG_OP = 'UPDATE' AND TG_TABLE_NAME <> 'claim_evidence' THEN
+            RETURN NEW;
+        END IF;
+    END IF;
+"""
 
 
 def upgrade() -> None:
@@ -50,6 +68,7 @@ def upgrade() -> None:
     _requests()
     _proofs()
     op.execute(_REFUSE.format(unless=_UNLESS_ERASING))
+    op.execute(_REFUSE_CLAIMS.format(unless=_UNLESS_ERASING_CLAIMS))
     op.execute(
         "CREATE TRIGGER erasure_proofs_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON erasure_proofs "
         "FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
@@ -163,6 +182,7 @@ def downgrade() -> None:
     op.drop_table("erasure_proofs")
     op.drop_table("erasure_steps")
     op.execute(_REFUSE.format(unless=""))
+    op.execute(_REFUSE_CLAIMS.format(unless=""))
     op.drop_index("ix_erasure_requests_finished_at", table_name="erasure_requests")
     op.drop_index("ix_erasure_requests_requested_at", table_name="erasure_requests")
     op.drop_index("uq_erasure_requests_open", table_name="erasure_requests")
