@@ -82,10 +82,6 @@ class ConsentService:
         ]
         await repository_consents.add_consents(uow, rows)
 
-    async def withdrawn(self, uow: UnitOfWork, purpose: Purpose, *, after: str, limit: int) -> list[str]:
-        """Return up to ``limit`` drivers past ``after``, in order, who withdrew a purpose."""
-        return await repository_consents.withdrawn(uow, purpose.value, after, limit)
-
     def _rows(
         self,
         driver_id: str,

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Text, any_, bindparam, func, insert, select, update
+from sqlalchemy import Text, any_, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from auto_insurance.drivers.models import driver_consents, drivers
@@ -63,25 +63,6 @@ async def decided(uow: UnitOfWork, driver_ids: Collection[str], purpose: str) ->
         .order_by(c.driver_id, c.seq.desc())
     )
     return {row.driver_id: row.granted for row in await uow.conn.execute(query)}
-
-
-async def withdrawn(uow: UnitOfWork, purpose: str, after: str, limit: int) -> list[str]:
-    """Return up to ``limit`` drivers past ``after``, in order, whose last decision on a purpose was against it."""
-    c = driver_consents.c
-    last = (
-        select(func.max(c.seq))
-        .where(c.driver_id == drivers.c.driver_id, c.purpose == purpose)
-        .correlate(drivers)
-        .scalar_subquery()
-    )
-    query = (
-        select(drivers.c.driver_id)
-        .join(driver_consents, (c.driver_id == drivers.c.driver_id) & (c.purpose == purpose) & (c.seq == last))
-        .where(drivers.c.driver_id > after, ~c.granted)
-        .order_by(drivers.c.driver_id)
-        .limit(limit)
-    )
-    return list((await uow.conn.execute(query)).scalars())
 
 
 async def set_withheld(uow: UnitOfWork, driver_id: str, withheld: bool) -> None:

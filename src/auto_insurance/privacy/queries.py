@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import Text, and_, any_, bindparam, exists, func, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from auto_insurance.claims.models import claims
 from auto_insurance.drivers.models import drivers
@@ -21,6 +24,10 @@ from auto_insurance.trips.models import trips
 MOST = 10_000
 RUNNING = ("bound", "active", "lapsed")
 UNSETTLED = ("reported", "open", "investigating", "approved", "paid", "reopened")
+
+
+def _ids(driver_ids: Collection[str]) -> Any:
+    return any_(bindparam("driver_ids", sorted(driver_ids), type_=ARRAY(Text)))
 
 
 async def subject_of(uow: UnitOfWork, driver_id: str, device_ids: list[str]) -> Subject:
@@ -57,13 +64,14 @@ async def blockers(uow: UnitOfWork, driver_id: str) -> list[str]:
     return found
 
 
-async def old_scores(uow: UnitOfWork, before: datetime, limit: int) -> list[UUID]:
-    """Return up to ``limit`` scores made before an instant that are not their driver's newest and price nothing."""
+async def old_scores(uow: UnitOfWork, driver_ids: Collection[str], before: datetime, limit: int) -> list[UUID]:
+    """Return up to ``limit`` scores of these drivers made before an instant, neither their newest nor priced."""
     newer = risk_scores.alias("newer")
     c = risk_scores.c
     query = (
         select(c.score_id)
         .where(
+            c.driver_id == _ids(driver_ids),
             c.calculated_at < before,
             exists().where(newer.c.driver_id == c.driver_id, newer.c.calculated_at > c.calculated_at),
             ~exists().where(premiums.c.driver_id == c.driver_id, premiums.c.score_id == c.score_id),
@@ -73,12 +81,13 @@ async def old_scores(uow: UnitOfWork, before: datetime, limit: int) -> list[UUID
     return list((await uow.conn.execute(query)).scalars())
 
 
-async def idle_drivers(uow: UnitOfWork, since: datetime, limit: int) -> list[str]:
-    """Return up to ``limit`` drivers without policy who have neither driven nor signed in since, in order."""
+async def idle_drivers(uow: UnitOfWork, driver_ids: Collection[str], since: datetime) -> list[str]:
+    """Return those of the drivers without policy who have neither driven nor signed in since, in order."""
     d = drivers.c
     query = (
         select(d.driver_id)
         .where(
+            d.driver_id == _ids(driver_ids),
             d.status == "active",
             d.enrolled_at < since,
             ~exists().where(policies.c.driver_id == d.driver_id, policies.c.status.in_(RUNNING)),
@@ -89,6 +98,5 @@ async def idle_drivers(uow: UnitOfWork, since: datetime, limit: int) -> list[str
             ),
         )
         .order_by(d.driver_id)
-        .limit(limit)
     )
     return list((await uow.conn.execute(query)).scalars())

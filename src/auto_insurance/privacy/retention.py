@@ -22,7 +22,6 @@ log = structlog.get_logger(__name__)
 BATCH = 1_000
 DRIVERS = 500
 MAX_BATCHES = 10_000
-MOST_IDLE = 500
 MOST_ERASED = 1_000
 DAYS_PER_MONTH = 30.44
 LATE = timedelta(days=35)
@@ -82,36 +81,31 @@ class RetentionService:
         self._options = options or RetentionOptions()
 
     async def run(self) -> Retained:
-        """Do all that is due."""
-        done = Retained(
-            places=await self._old_places() + await self._withheld_places(),
-            scores=await self._old_scores(),
-            idle=await self._idle(),
-            months=await self._old_months(),
-            swept=await self._sweep(),
-        )
-        log.info("retention_done", places=done.places, scores=done.scores, idle=done.idle, swept=done.swept)
+        """Do all that is due: walk the book some hundred drivers at a time, then look after archive and erasures."""
+        places = scores = idle = 0
+        after = ""
+        while page := await self._page(after):
+            places += await self._places(page)
+            scores += await self._old_scores(page)
+            idle += await self._idle(page)
+            after = page[-1]
+        done = Retained(places, scores, idle, await self._old_months(), await self._sweep())
+        log.info("retention_done", places=places, scores=scores, idle=idle, months=done.months, swept=done.swept)
         return done
 
-    async def _old_places(self) -> int:
-        if not self._options.places_months:
-            return 0
-        before, after, changed = _ago(self._options.places_months), "", 0
-        while True:
-            async with self._database.read() as uow:
-                page = await self._drivers.driver_ids(uow, after=after, limit=DRIVERS)
-            if not page:
-                return changed
-            changed, after = changed + await self._coarsen(page, before), page[-1]
+    async def _page(self, after: str) -> list[str]:
+        async with self._database.read() as uow:
+            return await self._drivers.driver_ids(uow, after=after, limit=DRIVERS)
 
-    async def _withheld_places(self) -> int:
-        before, after, changed = clock.now() - timedelta(days=self._options.withheld_days), "", 0
-        while True:
-            async with self._database.read() as uow:
-                page = await self._consents.withdrawn(uow, Purpose.LOCATION_HISTORY, after=after, limit=DRIVERS)
-            if not page:
-                return changed
-            changed, after = changed + await self._coarsen(page, before), page[-1]
+    async def _places(self, page: list[str]) -> int:
+        """Make places coarse: of old trips, and sooner of those who withdrew the history of places."""
+        async with self._database.read() as uow:
+            withheld = await self._consents.withheld(uow, page, Purpose.LOCATION_HISTORY)
+        before = clock.now() - timedelta(days=self._options.withheld_days)
+        changed = await self._coarsen(sorted(withheld), before) if withheld else 0
+        if not self._options.places_months:
+            return changed
+        return changed + await self._coarsen(page, _ago(self._options.places_months))
 
     async def _coarsen(self, driver_ids: list[str], before: datetime) -> int:
         changed = 0
@@ -123,22 +117,22 @@ class RetentionService:
                 break
         return changed
 
-    async def _old_scores(self) -> int:
+    async def _old_scores(self, page: list[str]) -> int:
         gone = 0
         for _ in range(MAX_BATCHES if self._options.scores_months else 0):
             async with self._database.begin() as uow:
-                found = await queries.old_scores(uow, _ago(self._options.scores_months), BATCH)
+                found = await queries.old_scores(uow, page, _ago(self._options.scores_months), BATCH)
                 if not found:
                     break
                 gone += await self._risk.forget(uow, found)
         return gone
 
-    async def _idle(self) -> int:
+    async def _idle(self, page: list[str]) -> int:
         """Ask staff to erase accounts that nobody uses; nothing goes without them."""
         if not self._options.idle_months:
             return 0
         async with self._database.begin() as uow:
-            found = await queries.idle_drivers(uow, _ago(self._options.idle_months), MOST_IDLE)
+            found = await queries.idle_drivers(uow, page, _ago(self._options.idle_months))
             for driver_id in found:
                 await self._desk.ask(uow, driver_id, source="retention")
         return len(found)

@@ -41,7 +41,6 @@ _STEP = {"request_id": uuid("erasure"), "name": "table:trips"}
 OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "drivers.repository_consents.add_consents": ({"rows": [_consent()]},),
     "drivers.repository_consents.decided": ({"purpose": "training"},),
-    "drivers.repository_consents.withdrawn": ({"purpose": "location_history"},),
     "drivers.repository_consents.set_withheld": ({"withheld": True},),
     "drivers.repository_erasures.get_erasure": (_REQUEST, {**_REQUEST, "lock": True}),
     "drivers.repository_erasures.insert_erasure": ({"driver_id": "DRV99998"},),

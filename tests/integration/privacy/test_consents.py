@@ -126,7 +126,7 @@ def _topics() -> Any:
 async def test_scores_do_not_price(container: Container, driver: str) -> None:
     pricing, risk = container.get(PricingService), container.get(RiskService)
     async with container.database.begin() as uow:
-        await add_trip(uow, ME, TODAY - timedelta(days=2), distance_miles=900.0, harsh_braking_count=90)
+        await add_trip(uow, ME, TODAY - timedelta(days=2), distance_miles=200.0, harsh_braking_count=160)
         await risk.score_driver(uow, ME, "test")
         await pricing.charge_initial(uow, ME)
         by_driving = await pricing.indicate_anew(uow, ME, "test")
@@ -147,7 +147,7 @@ async def test_scores_do_not_price(container: Container, driver: str) -> None:
 
 async def test_without_coaching_there_is_no_advice(container: Container, driver: str) -> None:
     async with container.database.begin() as uow:
-        await add_trip(uow, ME, TODAY - timedelta(days=2), distance_miles=900.0, harsh_braking_count=90)
+        await add_trip(uow, ME, TODAY - timedelta(days=2), distance_miles=200.0, harsh_braking_count=160)
         await container.get(RiskService).score_driver(uow, ME, "test")
     await _advice(container, there=True)
     await decide(container, Purpose.COACHING, False)
