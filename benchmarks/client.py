@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from gzip import compress
 from typing import cast
@@ -20,9 +20,17 @@ _LENGTH = b"content-length:"
 _GZIP_LEVEL = 5
 
 
-def request(method: str, path: str, body: bytes = b"", *, key: str = "", packed: bool = False) -> bytes:
+def request(
+    method: str,
+    path: str,
+    body: bytes = b"",
+    *,
+    key: str = "",
+    packed: bool = False,
+    headers: Mapping[str, str] | None = None,
+) -> bytes:
     """Return a request as it goes over the wire."""
-    lines = [f"{method} {path} HTTP/1.1", "Host: bench"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: bench", *(f"{name}: {text}" for name, text in (headers or {}).items())]
     if key:
         lines += [f"X-Device-Key: {key}", "Content-Type: application/json"]
     if packed:
@@ -107,14 +115,28 @@ def check(status: int, answer: bytes, expected: int) -> None:
         raise Wrong(f"status {status} where {expected} with nothing rejected is due: {answer[-400:]!r}")
 
 
-def run_for(port: int, messages: Sequence[bytes], seconds: float, *, clients: int, expected: int) -> Rate:
+Check = Callable[[int, bytes, int], None]
+"""Takes status, answer and the status that is due; raises ``Wrong``."""
+
+
+def _judge(check: Check, expected: int, status: int, answer: bytes) -> None:
+    check(status, answer, expected)
+
+
+def run_for(
+    port: int, messages: Sequence[bytes], seconds: float, *, clients: int, expected: int, check: Check = check
+) -> Rate:
     """Send over and over on ``clients`` connections, each when its last is answered; blocks. Raises ``Wrong``."""
-    return uvloop.run(_closed_loop(port, _cycle(messages), seconds, clients, expected))
+    return uvloop.run(
+        _closed_loop(port, _cycle(messages), seconds, clients, lambda status, answer: check(status, answer, expected))
+    )
 
 
-def run_once(port: int, messages: Sequence[bytes], *, clients: int, expected: int) -> Rate:
+def run_once(port: int, messages: Sequence[bytes], *, clients: int, expected: int, check: Check = check) -> Rate:
     """Send each once."""
-    return uvloop.run(_closed_loop(port, iter(messages), 600.0, clients, expected))
+    return uvloop.run(
+        _closed_loop(port, iter(messages), 600.0, clients, lambda status, answer: check(status, answer, expected))
+    )
 
 
 def _cycle(messages: Sequence[bytes]) -> Iterator[bytes]:
@@ -122,7 +144,9 @@ def _cycle(messages: Sequence[bytes]) -> Iterator[bytes]:
         yield from messages
 
 
-async def _closed_loop(port: int, messages: Iterator[bytes], seconds: float, clients: int, expected: int) -> Rate:
+async def _closed_loop(
+    port: int, messages: Iterator[bytes], seconds: float, clients: int, judge: Callable[[int, bytes], None]
+) -> Rate:
     loop = asyncio.get_running_loop()
     finished: asyncio.Future[None] = loop.create_future()
     rate = Rate(0, 0.0)
@@ -136,7 +160,7 @@ async def _closed_loop(port: int, messages: Iterator[bytes], seconds: float, cli
             return
         now = time.perf_counter()
         try:
-            check(status, answer, expected)
+            judge(status, answer)
         except Wrong as wrong:
             finished.set_exception(RuntimeError(str(wrong)))
             return

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from auto_insurance import bootstrap
@@ -14,7 +12,7 @@ from auto_insurance.contracts.topics import TELEMATICS_EVENTS
 from auto_insurance.infra.config import Settings
 from benchmarks import client, meters
 from benchmarks.client import Rate, request, upload_request
-from benchmarks.lab import READY_S, Child, Lab
+from benchmarks.lab import Child, Lab
 from benchmarks.meters import Meter
 from benchmarks.options import Options
 from benchmarks.results import Figure, Limit, Report, Wrong
@@ -43,7 +41,8 @@ def main(options: Options) -> None:
     """Measure and report."""
     report = Report("ingest", options)
     cases = [_Case(size, _messages(size, packed=options.gzip)) for size in SIZES]
-    with Lab(DEVICES) as lab, _bare(lab) as bare:
+    with Lab(DEVICES) as lab:
+        bare = lab.start_bare()
         for engine in options.engines:
             if engine == "kafka":
                 lab.start_kafka()
@@ -61,20 +60,6 @@ def _messages(size: int, *, packed: bool) -> list[bytes]:
     """Return an upload of each device, for one pass; the server judges each anew however often it comes."""
     plan = traffic(DEVICES * size, DEVICES, size, int(time.time()) - 60)
     return [upload_request(upload, packed=packed) for upload in stream(plan)]
-
-
-@contextmanager
-def _bare(lab: Lab) -> Iterator[Child]:
-    child = lab.start_bare()
-    deadline = time.monotonic() + READY_S
-    while time.monotonic() < deadline:
-        child.check()
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", child.port)) == 0:
-                break
-        time.sleep(0.1)
-    yield child
-    child.stop()
 
 
 def _measure(

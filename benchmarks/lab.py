@@ -6,11 +6,12 @@ import asyncio
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self, TypeVar
@@ -24,6 +25,7 @@ from auto_insurance.infra.db import migrate
 from auto_insurance.infra.embedded.machine import free_port
 from auto_insurance.infra.embedded.postgres import EmbeddedPostgres
 from auto_insurance.infra.embedded.process import child_argv, child_environment
+from auto_insurance.infra.embedded.valkey import EmbeddedValkey
 from benchmarks.provision import provision
 from benchmarks.results import Wrong
 
@@ -103,6 +105,7 @@ class Lab:
         self._made = 0
         self.children: list[Child] = []
         self.broker: KafkaBroker | None = None
+        self.valkey: EmbeddedValkey | None = None
 
     def __enter__(self) -> Self:
         self.folder = Path(tempfile.mkdtemp(prefix="auto-insurance-bench-"))
@@ -186,6 +189,13 @@ class Lab:
             shutil.rmtree(self.folder / f"kafka{self._made}", ignore_errors=True)
             self.broker = None
 
+    def start_valkey(self) -> EmbeddedValkey:
+        """Start a Valkey server; processes that start afterwards use it."""
+        self.valkey = EmbeddedValkey(self.folder / "valkey")
+        self._stack.callback(self.valkey.stop)
+        self.valkey.start()
+        return self.valkey
+
     def environment(self, engine: str, database: str) -> dict[str, str]:
         """Return the settings of a process of the product."""
         found = {
@@ -195,6 +205,8 @@ class Lab:
             "LOG_LEVEL": "WARNING",
             "DATA_DIR": str(self.folder / "data"),
         }
+        if self.valkey is not None:
+            found["REDIS_URL"] = self.valkey.url()
         if engine == "kafka":
             assert self.broker is not None, "start Kafka first"
             found["KAFKA_BOOTSTRAP_SERVERS"] = self.broker.address
@@ -204,9 +216,17 @@ class Lab:
         """Return the same settings for a container of our own."""
         return load_settings(self.environment(engine, database), None, {})
 
-    def start(self, name: str, engine: str, database: str, *arguments: str, profile: Path | None = None) -> Child:
+    def start(
+        self,
+        name: str,
+        engine: str,
+        database: str,
+        *arguments: str,
+        profile: Path | None = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> Child:
         """Start a process of the product as the product does; with ``profile`` under our sampler."""
-        own = {"HOST": "127.0.0.1", "PORT": str(free_port()), "METRICS_PORT": str(free_port())}
+        own = dict(settings or {}) | {"HOST": "127.0.0.1", "PORT": str(free_port()), "METRICS_PORT": str(free_port())}
         argv = ["-m", "auto_insurance", name, *arguments]
         if profile is not None:
             argv = ["-m", "benchmarks.profiled", str(profile), name, *arguments]
@@ -214,17 +234,25 @@ class Lab:
         self.children.append(child)
         return child
 
-    def start_api(self, engine: str, database: str) -> Child:
+    def start_api(self, engine: str, database: str, **settings: str) -> Child:
         """Start an API and wait until it takes traffic."""
-        api = self.start("api", engine, database)
+        api = self.start("api", engine, database, settings=settings)
         wait_ready(api)
         return api
 
-    def start_bare(self) -> Child:
-        """Start the trivial application of ``benchmarks.bare``."""
-        port = str(free_port())
-        child = Child("bare", ["-m", "benchmarks.bare", port], {"PORT": port, "METRICS_PORT": "0"}, self.folder)
+    def start_bare(self, name: str = "bare", *arguments: str) -> Child:
+        """Start the application of ``benchmarks.bare`` or ``benchmarks.trivial``; wait until it listens."""
+        port = free_port()
+        own = {"PORT": str(port), "METRICS_PORT": "0"}
+        child = Child(name, ["-m", f"benchmarks.{name}", str(port), *arguments], own, self.folder)
         self.children.append(child)
+        deadline = time.monotonic() + READY_S
+        while time.monotonic() < deadline:
+            child.check()
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.1)
         return child
 
     def broker_pid(self, engine: str) -> dict[str, int]:

@@ -35,7 +35,9 @@ class OpenLoop:
     def __init__(self, port: int, messages: Sequence[tuple[float, bytes]]) -> None:
         self._port = port
         self._messages = messages
-        self._free: list[Connection] = []
+        self._free: deque[Connection] = deque()  # first in, first out: none stays idle until the server closes it
+        self._opened: list[Connection] = []
+        self._opening: set[asyncio.Task[None]] = set()
         self._queue: deque[tuple[float, bytes]] = deque()
         self._flying: dict[Connection, tuple[float, bytes]] = {}
         self._wrong: Wrong | None = None
@@ -44,16 +46,17 @@ class OpenLoop:
 
     async def connect(self) -> None:
         """Open the connections."""
+        await asyncio.gather(*(self._open() for _ in range(CONNECTIONS)))
+
+    async def _open(self) -> None:
         loop = asyncio.get_running_loop()
-        opened = [
-            loop.create_connection(lambda: Connection(self._done), "127.0.0.1", self._port) for _ in range(CONNECTIONS)
-        ]
-        self._free = [connection for _, connection in await asyncio.gather(*opened)]
+        _, connection = await loop.create_connection(lambda: Connection(self._done), "127.0.0.1", self._port)
+        self._opened.append(connection)
+        self._free.append(connection)
 
     async def run(self, started: float) -> Sent:
         """Send all; ``started`` is the instant (of ``perf_counter``) from which they are due. Raises ``Wrong``."""
         self._started = started
-        connections = list(self._free)
         place, progress = 0, time.perf_counter()
         try:
             while place < len(self._messages) or self._queue or self._flying:
@@ -72,15 +75,22 @@ class OpenLoop:
                 await asyncio.sleep(TICK_S)
         finally:
             self._flying = {}
-            for connection in connections:
+            for task in self._opening:
+                task.cancel()
+            for connection in self._opened:
                 if connection.transport is not None:
                     connection.transport.close()
         return self.sent
 
     def _send(self) -> None:
         while self._queue and self._free:
+            connection = self._free.popleft()
+            if connection.lost or connection.transport is None or connection.transport.is_closing():
+                task = asyncio.ensure_future(self._open())  # the server closed it while it was idle
+                self._opening.add(task)
+                task.add_done_callback(self._opening.discard)
+                continue
             item = self._queue.popleft()
-            connection = self._free.pop()
             self._flying[connection] = item
             connection.send(item[1])
 

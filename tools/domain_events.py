@@ -7,6 +7,7 @@ import inspect
 import pkgutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
@@ -39,12 +40,16 @@ class Contract:
     payload: type[msgspec.Struct]
 
 
-def all_contracts() -> list[Contract]:
-    """Return the events of every module of ``contracts``. Raises :class:`Undescribed`."""
+@cache
+def all_contracts() -> tuple[Contract, ...]:
+    """Return the events of every module of ``contracts``. Raises :class:`Undescribed`.
+
+    Kept: the code that they are read from is all of the package, and does not change while a process runs.
+    """
     versions = published_versions(SOURCE)
     names = [info.name for info in pkgutil.iter_modules(contracts.__path__) if info.name not in _WITHOUT_EVENTS]
     found = [_contract(import_module(f"{contracts.__name__}.{name}"), versions) for name in names]
-    return sorted(found, key=lambda contract: contract.topic)
+    return tuple(sorted(found, key=lambda contract: contract.topic))
 
 
 def _contract(module: ModuleType, versions: dict[str, int]) -> Contract:
@@ -75,8 +80,10 @@ def published_versions(source: Path) -> dict[str, int]:
     """Return topic -> version of the events that the code publishes on it."""
     found: dict[str, int] = {}
     for path in sorted(source.rglob("*.py")):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        for function in ast.walk(tree):
+        text = path.read_text(encoding="utf-8")
+        if "new_event(" not in text:  # parsing the whole package takes seconds
+            continue
+        for function in ast.walk(ast.parse(text)):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 names, versions = set(_topics(function)), set(_versions(function))
                 if len(names) == len(versions) == 1:

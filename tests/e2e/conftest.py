@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.installations import new_system, shared_system, valkey_url
+from tests.support.installations import demo_api, new_system, shared_system, valkey_url
 
-__all__ = ["new_system", "shared_system", "valkey_url"]
+__all__ = ["demo_api", "new_system", "shared_system", "valkey_url"]

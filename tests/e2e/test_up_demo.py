@@ -177,9 +177,10 @@ def _look_at_own_driving(up: Up) -> None:
     assert scored
     trip = up.get(f"/drivers/me/trips/{scored[-1]['trip_id']}")
     assert len(trip["path"]["coordinates"]) > 10
-    score = up.get("/risk/me/score")
-    assert 0 <= score["risk_score"] <= 100
-    assert score["exposure_miles"] > 0
+    # A trip is scored with the batch that ends it, its driver some seconds later.
+    wait_for(lambda: up.get("/risk/me/score")["exposure_miles"] > 0, "a score of the own miles", 60, every_s=0.5)
+    assert 0 <= up.get("/risk/me/score")["risk_score"] <= 100
+    wait_for(lambda: up.get("/pricing/me/breakdown")["indicated"] is not None, "the own indicated premium", 60)
     worksheet = up.get("/pricing/me/breakdown")["indicated"]["worksheet"]
     assert "telematics" in {line["code"] for line in worksheet}
     policy = up.get("/pricing/me/policy-details")

@@ -65,3 +65,12 @@ def shared_system(postgres_server: EmbeddedPostgres, valkey_url: str) -> Iterato
     """One running system for all tests that only add devices of their own."""
     with scratch_folder("ai-system-") as folder, ExitStack() as stack:
         yield _new_system(stack, postgres_server, folder, valkey_url).start_all()
+
+
+@pytest.fixture(scope="session")
+def demo_api(postgres_server: EmbeddedPostgres, valkey_url: str) -> Iterator[System]:
+    """A running API with the demo's people, who have not driven yet."""
+    with scratch_folder("ai-demo-") as folder, ExitStack() as stack:
+        system = _new_system(stack, postgres_server, folder, valkey_url, DEMO_MODE="true")
+        system.start("api")
+        yield system

@@ -11,9 +11,15 @@ from tools import wire
 
 
 @cache
-def _validator(name: str) -> Draft202012Validator:
-    document = json.loads(wire.render_schema())
+def _document() -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(wire.render_schema())
     Draft202012Validator.check_schema(document)
+    return document
+
+
+@cache
+def _validator(name: str) -> Draft202012Validator:
+    document = _document()
     schema = {"$schema": wire.DIALECT, "$ref": f"#/$defs/{name}", "$defs": document["$defs"]}
     return Draft202012Validator(schema, format_checker=FormatChecker())
 

@@ -60,6 +60,7 @@ from auto_insurance.telematics.service import (
 )
 from auto_insurance.trips.disputes import TripDisputes
 from auto_insurance.trips.service import TripService
+from auto_insurance.webhooks import composition as webhooks_composition
 
 
 def build(settings: Settings, role: str) -> Container:
@@ -137,6 +138,7 @@ def _compose(container: Container) -> None:
         PortalService(trips, telematics, drivers, risk, pricing),
         *claims_services.compose(insurance.policies, drivers, telematics),
         *rewards_services.compose(insurance.policies, insurance.ledger, drivers, trips, risk),
+        *webhooks_composition.compose(settings, database),
     ):
         services[type(service)] = service
     for service in privacy.compose(container, archive_options(settings), limiter):

@@ -33,6 +33,8 @@ from auto_insurance.telematics.service import (
 )
 from auto_insurance.trips.pipeline import TelemetryHandler
 from auto_insurance.trips.trace import TraceOptions
+from auto_insurance.webhooks import handlers as webhooks_handlers
+from auto_insurance.webhooks.service import EventQueue
 
 log = structlog.get_logger(__name__)
 TOPICS_RETRY_S = 1.0
@@ -74,5 +76,6 @@ def domain_handlers(container: Container) -> Sequence[Handler]:
         claims_handlers.evidence(container.get(ClaimService)),
         rewards_handlers.subscription(container.get(TripCounter)),
         pricing_handlers.corrections_subscription(container.get(Corrections)),
+        *webhooks_handlers.subscriptions(container.get(EventQueue)),
     )
     return [EventHandler(subscription) for subscription in subscriptions]

@@ -39,6 +39,7 @@ _TABLES = (
     "policies.models_ledger",
     "policies.models_billing",
     "privacy.models",
+    "webhooks.models",
 )
 
 

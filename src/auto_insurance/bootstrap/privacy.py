@@ -33,8 +33,10 @@ from auto_insurance.telematics.archive_steps import ArchiveOptions
 from auto_insurance.telematics.service import ArchiveEraser, TelematicsService
 from auto_insurance.trips import models_holdings as trips
 from auto_insurance.trips.service import TripService
+from auto_insurance.webhooks import models_holdings as webhooks
 
 HOLDINGS: tuple[Holding, ...] = (
+    *webhooks.HOLDINGS,
     *rewards.HOLDINGS,
     *claims.HOLDINGS,
     *policies.HOLDINGS,
@@ -67,6 +69,7 @@ WITHOUT_PERSONS: dict[str, str] = {
     "risk_model_changes": "which model was in use when; staff are named",
     "risk_models": "coefficients and tables of a whole book",
     "risk_runs": "how far a scoring of the book is",
+    "webhook_endpoints": "where events go; staff are named",
     "telematics_archives": "which months are archived; the files are erased month by month",
 }
 """All other tables, and what is in them."""

@@ -22,11 +22,22 @@ from auto_insurance.rewards import handlers as rewards_handlers
 from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.drift import FEATURES as DRIFT_FEATURES
+from auto_insurance.webhooks import handlers as webhooks_handlers
 
 ROUTED = (
-    "identity", "drivers", "privacy", "telematics", "trips", "risk", "pricing", "policies", "claims", "rewards",
+    "identity",
+    "drivers",
+    "privacy",
+    "telematics",
+    "trips",
+    "risk",
+    "pricing",
+    "policies",
+    "claims",
+    "rewards",
     "portal",
-)  # fmt: skip
+    "webhooks",
+)
 
 
 def routers() -> list[APIRouter]:
@@ -69,6 +80,7 @@ def series_plan(settings: Settings, routes: Sequence[tuple[str, str, int]] = ())
         claims_handlers.EVIDENCE: (topics.TRIPS,),
         rewards_handlers.GROUP: (topics.TRIPS,),
         pricing_handlers.CORRECTIONS_GROUP: (topics.TRIPS,),
+        **{group: (topic,) for group, topic in webhooks_handlers.GROUPS.items()},
     }
     return metrics.SeriesPlan(routes=routes, tables=tuple(metadata().tables), groups=groups, features=DRIFT_FEATURES)
 

@@ -32,6 +32,7 @@ from auto_insurance.risk.book import BookScoring
 from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.telematics.archive import Archiver
 from auto_insurance.telematics.service import ContactBook, TelematicsService
+from auto_insurance.webhooks.service import DeliveryWorker, WebhookService
 
 log = structlog.get_logger(__name__)
 PARTITIONS_EVERY_S = 3600.0
@@ -78,13 +79,14 @@ async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
 
 
 async def prune(container: Container) -> None:
-    """Forget what nobody needs any more: handled events, ended sessions, stored answers, old quotes and contacts."""
+    """Forget what nobody needs any more: handled events, sessions, stored answers, quotes, contacts, deliveries."""
     async with leading(container.database, "prune") as uow:
         if uow is not None:
             await prune_handled(uow, clock.now() - HANDLED_KEPT)
             await container.get(AuthService).purge_expired(uow)
             await idempotency.forget_answers(uow, clock.now() - idempotency.KEPT)
             await container.get(PricingService).forget_expired_quotes(uow)
+            await container.get(WebhookService).forget_old(uow)
     await container.get(ContactBook).forget_old()
 
 
@@ -137,6 +139,7 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
     relay = OutboxRelay(container.database, container.log, wake=container.news.subscribe())
     async with asyncio.TaskGroup() as group:
         group.create_task(relay.run(stop))
+        group.create_task(container.get(DeliveryWorker).run(stop))
         for name, interval_s, job in (
             ("partitions", PARTITIONS_EVERY_S, lambda: ensure_partitions(container)),
             ("retention", RETENTION_EVERY_S, lambda: until(stop, retain(container))),
@@ -148,6 +151,7 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
             ("nightly_scoring", NIGHTLY_EVERY_S, lambda: score_nightly(container)),
             ("policies", POLICIES_EVERY_S, lambda: move_policies(container)),
             ("business_metrics", METRICS_EVERY_S, lambda: collect(container.database)),
+            ("webhook_metrics", METRICS_EVERY_S, container.get(DeliveryWorker).measure),
         ):
             group.create_task(process.every(stop, interval_s, name, job))
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Protocol
+from zoneinfo import ZoneInfo
 
 
 class Clock(Protocol):
@@ -45,6 +46,11 @@ _current: Clock = SystemClock()
 def now() -> datetime:
     """Return the current instant, timezone-aware, in UTC."""
     return _current.now()
+
+
+def local_date(at: datetime, time_zone: str) -> date:
+    """Return the date of an instant in a time zone (IANA)."""
+    return at.astimezone(ZoneInfo(time_zone)).date()
 
 
 @contextmanager

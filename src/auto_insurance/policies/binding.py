@@ -14,7 +14,7 @@ from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock, ids
 from auto_insurance.kernel.errors import AppError
 from auto_insurance.policies import repository, repository_lists
-from auto_insurance.policies.days import local_date, midnight
+from auto_insurance.policies.days import midnight
 from auto_insurance.policies.desk import Desk
 from auto_insurance.policies.earning import new_term
 from auto_insurance.policies.errors import AlreadyInsured, InvalidChange, NotYourChange, QuoteNotBindable
@@ -144,7 +144,7 @@ def _policy(policy_id: str, driver: DriverFacts, quote: Quote, facts: Mapping[st
 
 def _start(quote: Quote, time_zone: str) -> date:
     """Return the quote's first day; today, if that has gone by."""
-    return max(quote.inputs.rating_date, local_date(clock.now(), time_zone))
+    return max(quote.inputs.rating_date, clock.local_date(clock.now(), time_zone))
 
 
 def _row(policy: Policy, quote: Quote, months: int) -> TermRow:

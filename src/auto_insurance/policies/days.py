@@ -6,11 +6,6 @@ from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
 
-def local_date(at: datetime, time_zone: str) -> date:
-    """Return the date of an instant in a time zone (IANA)."""
-    return at.astimezone(ZoneInfo(time_zone)).date()
-
-
 def midnight(day: date, time_zone: str) -> datetime:
     """Return the instant (UTC) at which a day begins in a time zone.
 

@@ -12,7 +12,6 @@ from auto_insurance.drivers.schemas import DriverFacts, VehicleView
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.policies import repository
-from auto_insurance.policies.days import local_date
 from auto_insurance.policies.errors import InvalidChange, PolicyChangedMeanwhile, PolicyNotFound
 from auto_insurance.policies.lifecycle import Status
 from auto_insurance.policies.rates import Rates
@@ -107,7 +106,7 @@ class Desk:
 
 def today(policy: Policy) -> date:
     """Return the date where the risk is."""
-    return local_date(clock.now(), policy.time_zone)
+    return clock.local_date(clock.now(), policy.time_zone)
 
 
 def moved(policy: Policy, row: TermRow) -> Policy:

@@ -22,6 +22,8 @@ from auto_insurance.pricing.schemas_quotes import Quote, QuoteRequest, QuoteStat
 from auto_insurance.pricing.service_rater import NO_DRIVING, Case, Rater, of_score
 
 START_WITHIN = timedelta(days=365)
+FARTHEST_WEST = timedelta(hours=12)
+"""No place is further behind UTC."""
 WINDOW_S = 60.0
 FORGOTTEN_AFTER = timedelta(days=30)
 """How long an expired quote is kept: the facts in it are somebody's."""
@@ -50,7 +52,9 @@ class QuoteDesk:
     async def price(self, uow: UnitOfWork, request: QuoteRequest, *, driver_id: str | None = None) -> Quote:
         """Return a quote that is not stored yet. Raises ``InvalidQuote``, and kind not_found for an unknown driver."""
         now = clock.now()
-        start = _start(request, now.date())
+        # Cover begins at midnight where the driver is, which may still be yesterday's date in UTC.
+        zone = None if driver_id is None else await self._rater.time_zone(uow, driver_id)
+        start = _start(request, now, zone)
         case = await self._case(uow, request, start, driver_id)
         rating = rate(case.plan, case.inputs)
         return Quote(
@@ -148,9 +152,12 @@ def _as_of(quote: Quote, now: datetime) -> Quote:
     return quote
 
 
-def _start(request: QuoteRequest, today: date) -> date:
+def _start(request: QuoteRequest, now: datetime, time_zone: str | None) -> date:
+    """Return the first day of cover. Where a stranger is nobody knows: any date that is today somewhere will do."""
+    today = clock.local_date(now, time_zone or "UTC")
+    earliest = today if time_zone is not None else (now - FARTHEST_WEST).date()
     start = request.start_date or today
-    if not today <= start <= today + START_WITHIN:
+    if not earliest <= start <= today + START_WITHIN:
         raise _invalid("start_date", "out_of_range", "Cover starts today or within a year.")
     for name in ("date_of_birth", "licence_date"):
         given = getattr(request, name)

@@ -116,6 +116,10 @@ class Rater:
         plan, basis = await self.plans.active(uow, on), Basis(telematics=telematics)
         return Case(plan, _inputs(plan, facts, on, basis, changes), basis)
 
+    async def time_zone(self, uow: UnitOfWork, driver_id: str) -> str:
+        """Return where a driver's days begin (IANA). Raises an error of kind not_found."""
+        return (await self._drivers.facts(uow, driver_id)).time_zone
+
     async def score(self, uow: UnitOfWork, score_id: UUID | None) -> RiskScore | None:
         """Return a stored score, None if there is none."""
         return None if self._scores is None or score_id is None else await self._scores.get(uow, score_id)

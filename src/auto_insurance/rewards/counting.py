@@ -33,7 +33,7 @@ class Scores(Protocol):
 
     async def trip_score(self, uow: UnitOfWork, trip_id: UUID) -> TripScore | None: ...
 
-    async def score_trip(self, uow: UnitOfWork, trip_id: UUID) -> TripScore | None: ...
+    async def trip_score_now(self, uow: UnitOfWork, trip_id: UUID) -> TripScore | None: ...
 
 
 class TripCounter:
@@ -88,8 +88,9 @@ class TripCounter:
             return None
         score = await self._scores.trip_score(uow, trip.trip_id)
         if score is None or score.revision != trip.revision:
-            # Risk scores it at the same news, before or after this: the same trip has the same score.
-            score = await self._scores.score_trip(uow, trip.trip_id)
+            # Risk scores it at the same news, before or after this: the same trip has the same score. Storing it is
+            # left to risk: two groups that write the scores of one batch of trips wait for each other in a circle.
+            score = await self._scores.trip_score_now(uow, trip.trip_id)
         return None if score is None else reward_trip(trip, score.trip_score, local_date)
 
     async def _book(self, uow: UnitOfWork, driver_id: str, days: Collection[date], reason: str) -> int:

@@ -193,14 +193,20 @@ class RiskService:
 
     async def score_trip(self, uow: UnitOfWork, trip_id: UUID) -> TripScore | None:
         """Score a trip as it is now; a trip that is gone, open or withdrawn loses its score."""
+        score = await self.trip_score_now(uow, trip_id)
+        if score is None:
+            await repository.remove_trip_score(uow, trip_id)
+        else:
+            await repository.put_trip_score(uow, score)
+        return score
+
+    async def trip_score_now(self, uow: UnitOfWork, trip_id: UUID) -> TripScore | None:
+        """Return the score of a trip as it is now, None for one that is gone, open or withdrawn. Nothing is stored."""
         trip = await self._trips.get(uow, trip_id)
         if trip is None or trip.status != "completed":
-            await repository.remove_trip_score(uow, trip_id)
             return None
         await self._models.refresh(uow)
-        score = score_trip(self.loaded, trip)
-        await repository.put_trip_score(uow, score)
-        return score
+        return score_trip(self.loaded, trip)
 
     async def trip_score(self, uow: UnitOfWork, trip_id: UUID) -> TripScore | None:
         """Return a trip's stored score."""

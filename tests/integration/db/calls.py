@@ -40,7 +40,7 @@ from auto_insurance.telematics.schemas import Contact
 from auto_insurance.trips.repository import Since, TripRow
 from auto_insurance.trips.repository_states import SHIFT, Mark, StateRow
 from auto_insurance.trips.schemas import TripFilter
-from tests.integration.db import billing, calls_claims, calls_policies, calls_privacy
+from tests.integration.db import billing, calls_claims, calls_policies, calls_privacy, calls_webhooks
 from tests.support.trips import Drive, kept
 
 SOURCE = Path(auto_insurance.__file__).parent
@@ -282,6 +282,7 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     **billing.CALLS,
     **calls_claims.OF_FUNCTION,
     **calls_privacy.OF_FUNCTION,
+    **calls_webhooks.OF_FUNCTION,
     "drivers.repository.get_driver": ({}, {"lock": True}),
     "drivers.repository.insert_driver": (
         {"driver_id": "DRV99999", "values": {"state": "IL", "time_zone": "UTC", "coverage": "standard"}},

@@ -5,6 +5,7 @@ A column that nobody names gets the least value of its type, so that a new colum
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ from sqlalchemy import ARRAY, Boolean, Column, Computed, DateTime, LargeBinary, 
 from sqlalchemy.dialects.postgresql import JSONB
 
 from auto_insurance.bootstrap import metadata
-from tests.integration.db import billing, calls_claims
+from tests.integration.db import billing, calls_claims, calls_webhooks
 
 DRIVERS = 5_000
 DRIVING = 500
@@ -181,8 +182,8 @@ _LOG: tuple[tuple[str, int, dict[str, str]], ...] = (
 )  # fmt: skip
 
 
-async def fill(url: str) -> None:
-    """Fill a migrated database and let the planner know."""
+async def fill(url: str, only: Collection[str] = ()) -> None:
+    """Fill a migrated database, with ``only`` some of its tables, and let the planner know."""
     conn = await asyncpg.connect(url)
     try:
         await conn.execute(
@@ -190,8 +191,10 @@ async def fill(url: str) -> None:
             " FROM generate_series(0, 4) AS n"
         )
         await conn.execute("SET session_replication_role = replica")  # foreign keys hold by construction
-        for name, rows, columns in (*_PEOPLE, *_DRIVES, *_INSURED, *_LOG, *billing.ROWS, *calls_claims.ROWS):
-            await conn.execute(_insert(metadata().tables[name], rows, columns))
+        others = (*billing.ROWS, *calls_claims.ROWS, *calls_webhooks.ROWS)
+        for name, rows, columns in (*_PEOPLE, *_DRIVES, *_INSURED, *_LOG, *others):
+            if not only or name in only:
+                await conn.execute(_insert(metadata().tables[name], rows, columns))
         await conn.execute("VACUUM ANALYZE")
     finally:
         await conn.close()

@@ -62,6 +62,16 @@ async def test_the_events_tell_how_the_term_stands(world: PolicyWorld) -> None:
     assert last.written_premium == str((await world.running(policy.policy_id)).row.written)
 
 
+async def test_today_is_the_drivers_day(world: PolicyWorld, frozen: FrozenClock) -> None:
+    """Evening in California, the next day already in UTC: who asks for cover from today on has it at once."""
+    frozen.set(datetime(2026, 6, 16, 3, tzinfo=UTC))
+    policy = await world.bound()
+    assert policy.status == "active"
+    assert (await world.running(policy.policy_id)).row.starts_on == date(2026, 6, 15)
+    with pytest.raises(AppError):
+        await world.bound("DRV002", start_date=date(2026, 6, 14))
+
+
 async def test_a_later_start_waits_bound(world: PolicyWorld) -> None:
     policy = await world.bound(start_date=date(2026, 7, 1))
     assert (policy.status, policy.revision) == ("bound", 1)

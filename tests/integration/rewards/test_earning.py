@@ -37,6 +37,20 @@ async def test_a_safe_trip_earns_once(club: Club) -> None:
     assert entry["trip_id"] == str(trip_id)
 
 
+async def test_the_score_of_a_trip_is_stored_by_risk_alone(club: Club) -> None:
+    """Two groups that write the same rows, each in the order of its own batch, run into deadlocks."""
+    trip_id = await club.drove(START)
+    assert await club.sums() == {_key(trip_id): 10}
+    async with club.db.read() as uow:
+        assert await club.risk.trip_score(uow, trip_id) is None
+        now = await club.risk.trip_score_now(uow, trip_id)
+    async with club.db.begin() as uow:
+        stored = await club.risk.score_trip(uow, trip_id)
+    assert now is not None
+    assert stored is not None
+    assert (now.trip_score, now.revision) == (stored.trip_score, stored.revision)
+
+
 async def test_short_and_wild_trips_earn_nothing(club: Club) -> None:
     await club.drove(START, distance_miles=0.5)
     await club.drove(START + timedelta(hours=2), harsh_braking_count=40, harsh_braking_severe_count=40)

@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from auto_insurance.policies.days import local_date, midnight
+from auto_insurance.kernel.clock import local_date
+from auto_insurance.policies.days import midnight
 
 
 @pytest.mark.parametrize(

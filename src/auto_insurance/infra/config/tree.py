@@ -33,6 +33,7 @@ from auto_insurance.infra.config.groups import (
 )
 from auto_insurance.infra.config.groups_policies import PolicySettings
 from auto_insurance.infra.config.groups_privacy import PrivacySettings
+from auto_insurance.infra.config.groups_webhooks import WebhookSettings
 
 
 class Settings(BaseSettings):
@@ -65,6 +66,7 @@ class Settings(BaseSettings):
     billing: BillingSettings = Field(default_factory=BillingSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+    webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(default=())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -24,6 +25,7 @@ from auto_insurance.infra.http.middleware import RequestMiddleware, SecurityHead
 
 API_PREFIX = "/api/v1"
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+_WITH_BODY = (400, 413, 503)
 _PROBLEM_REF = "#/components/schemas/Problem"
 
 
@@ -119,6 +121,7 @@ def _document_problems(app: FastAPI) -> None:
                 schemas.setdefault(name, schema)
             for operations in document.get("paths", {}).values():
                 for operation in operations.values():
+                    _declare_common(operation)
                     for status, response in operation.get("responses", {}).items():
                         _as_problem(status, response)
             for unused in ("HTTPValidationError", "ValidationError"):
@@ -127,6 +130,18 @@ def _document_problems(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _declare_common(operation: dict[str, Any]) -> None:
+    """Declare what the layers before a route answer to a body that is no JSON or too large, or when all is full."""
+    for status in _WITH_BODY if "requestBody" in operation else ():
+        operation["responses"].setdefault(
+            str(status),
+            {
+                "description": HTTPStatus(status).phrase,
+                "content": {"application/json": {"schema": {"$ref": _PROBLEM_REF}}},
+            },
+        )
 
 
 def _problem_schemas() -> dict[str, Any]:

@@ -35,6 +35,8 @@ STATUS_OF_KIND: Mapping[ErrorKind, int] = {
     ErrorKind.RATE_LIMITED: 429,
     ErrorKind.UNAVAILABLE: 503,
 }
+_UNREADABLE = "There was an error parsing the body"
+"""What FastAPI says of bytes that are no text; of text that is no JSON it tells in another way."""
 _RETRIED = frozenset({429, 503})
 
 
@@ -122,6 +124,10 @@ async def http_error_handler(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - registered for this class only
     status = error.status_code
     headers = dict(error.headers or {})
+    if error.detail == _UNREADABLE:
+        return problem_response(
+            400, "The body is not JSON in UTF-8.", "malformed_json", request_id=request_id_of(request)
+        )
     if status in {204, 304}:
         return Response(status_code=status, headers=headers)
     if status in _RETRIED:

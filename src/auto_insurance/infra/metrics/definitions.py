@@ -199,6 +199,33 @@ ML_ACTUAL_TO_EXPECTED = Gauge(
     multiprocess_mode="mostrecent",
 )
 
+# Webhooks
+WEBHOOK_ATTEMPTS_TOTAL = Counter(
+    "webhook_attempts_total", "Deliveries tried, by what they are afterwards.", ["result"], registry=REGISTRY
+)
+WEBHOOK_ATTEMPT_SECONDS = Histogram(
+    "webhook_attempt_seconds",
+    "Seconds from the look-up of the receiver's name to its answer.",
+    buckets=FAST_BUCKETS,
+    registry=REGISTRY,
+)
+WEBHOOK_DELIVERIES = Gauge(
+    "webhook_deliveries",
+    "Deliveries that wait for webhooks that are on (pending), and those that were given up (dead).",
+    ["state"],
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+WEBHOOK_OLDEST_DUE_SECONDS = Gauge(
+    "webhook_oldest_due_seconds",
+    "For how long the oldest waiting delivery has been due; 0 if none is.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+WEBHOOK_ENDPOINTS_DISABLED_TOTAL = Counter(
+    "webhook_endpoints_disabled_total", "Webhooks switched off because they failed too long.", registry=REGISTRY
+)
+
 # The business
 WEBSOCKET_CONNECTIONS_ACTIVE = Gauge(
     "websocket_connections_active", "Open live connections.", registry=REGISTRY, multiprocess_mode="livesum"

@@ -27,6 +27,8 @@ RECORD_STATUSES = ("ok", "duplicate", "dead")
 INGEST_SOURCES = ("http", "import", "log")
 INGEST_STATUSES = ("accepted", "rejected")
 MODEL_TYPES = ("scorecard", "tables")
+WEBHOOK_RESULTS = ("delivered", "failed", "dead")
+WEBHOOK_STATES = ("pending", "dead")
 DEAD_LETTER_REASONS = (
     "malformed",
     "invalid",
@@ -75,6 +77,10 @@ def init_series(plan: SeriesPlan | None = None, *, role: str = "api") -> None:
     for model_type in MODEL_TYPES:
         m.ML_INFERENCE_DURATION_SECONDS.labels(model_type)
         m.ML_BATCH_SIZE.labels(model_type)
+    for result in WEBHOOK_RESULTS:
+        m.WEBHOOK_ATTEMPTS_TOTAL.labels(result)
+    for state in WEBHOOK_STATES:
+        m.WEBHOOK_DELIVERIES.labels(state)
     for feature in plan.features:
         m.ML_FEATURE_DRIFT.labels(feature)
 

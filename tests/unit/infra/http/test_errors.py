@@ -48,7 +48,7 @@ async def test_malformed_json(client: httpx.AsyncClient) -> None:
 
 async def test_json_that_is_no_text(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/v1/things", content=b'"\xff\xfe"', headers={"content-type": "application/json"})
-    assert answer.status_code == 400
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed_json")
     assert answer.headers["content-type"] == "application/problem+json"
 
 

@@ -4,7 +4,7 @@ Every driver there is gets the consents that enrolment records. A transaction th
 about a person out of premiums, transactions of policies and claims, and evidence away as a whole; nobody else may.
 
 Revision ID: 0032_privacy
-Revises: 0027_premiums_stay
+Revises: 0031_webhooks
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0032_privacy"
-down_revision = "0027_premiums_stay"
+down_revision = "0031_webhooks"
 branch_labels = None
 depends_on = None
 

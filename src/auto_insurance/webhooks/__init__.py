@@ -1,0 +1,1 @@
+"""Webhooks: domain events sent to the systems of others, signed, at least once."""
