@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from auto_insurance.bootstrap import privacy
 from auto_insurance.bootstrap.container import Container, metadata
 from auto_insurance.claims import service as claims_services
 from auto_insurance.drivers.service import DriverService
@@ -55,6 +56,7 @@ from auto_insurance.telematics.service import (
     RightsChecker,
     RightsOptions,
     TelematicsService,
+    WithheldWatch,
 )
 from auto_insurance.trips.disputes import TripDisputes
 from auto_insurance.trips.service import TripService
@@ -112,6 +114,7 @@ def _compose(container: Container) -> None:
             contacts,
             telematics.policy,
             archive,
+            WithheldWatch(database, drivers),
         ),
         DeviceHealthService(drivers),
         ImportService(drivers),
@@ -137,6 +140,8 @@ def _compose(container: Container) -> None:
         *rewards_services.compose(insurance.policies, insurance.ledger, drivers, trips, risk),
         *webhooks_composition.compose(settings, database),
     ):
+        services[type(service)] = service
+    for service in privacy.compose(container, archive_options(settings), limiter):
         services[type(service)] = service
 
 

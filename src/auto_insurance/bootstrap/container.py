@@ -38,6 +38,7 @@ _TABLES = (
     "policies.models",
     "policies.models_ledger",
     "policies.models_billing",
+    "privacy.models",
     "webhooks.models",
 )
 

@@ -20,7 +20,8 @@ from auto_insurance.claims.schemas import (
 )
 from auto_insurance.claims.service import ClaimFilter, ClaimIntake, ClaimService, actor_of
 from auto_insurance.claims.views import claim_out, detail_out
-from auto_insurance.identity.deps import AdminUser, CurrentUser, VisibleDriver
+from auto_insurance.drivers.service import Precision
+from auto_insurance.identity.deps import AdminUser, CurrentUser, MayLocate, VisibleDriver
 from auto_insurance.identity.errors import DriverNotFound
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.db.uow import UnitOfWork
@@ -64,8 +65,20 @@ def driver_of(caller: Principal, driver_id: str | None) -> str:
     return wanted
 
 
-async def _shown(claims: ClaimService, uow: UnitOfWork, claim_id: str, caller: Principal) -> ClaimDetail:
-    return detail_out(await claims.dossier(uow, claim_id, caller), actor_of(caller))
+class Seer:
+    """Shows a claim as exact as the caller may see its places."""
+
+    def __init__(self, caller: CurrentUser, locates: MayLocate, claims: Claims) -> None:
+        self._caller, self._locates, self._claims = caller, locates, claims
+        self._precision = Precision()
+
+    async def shown(self, uow: UnitOfWork, claim_id: str, version: int | None = None) -> ClaimDetail:
+        """Return a claim with its evidence. Raises what ``ClaimService.dossier`` raises."""
+        detail = detail_out(await self._claims.dossier(uow, claim_id, self._caller, version), actor_of(self._caller))
+        return (await self._precision.of_each(uow, self._caller, self._locates, [detail]))[0]
+
+
+Sight = Annotated[Seer, Depends()]
 
 
 @router.post(
@@ -76,7 +89,7 @@ async def _shown(claims: ClaimService, uow: UnitOfWork, claim_id: str, caller: P
     summary="Report a loss",
 )
 async def report(
-    body: ClaimIn, caller: CurrentUser, claims: Claims, intake: Intake, once: OnceIfAsked, uow: Tx
+    body: ClaimIn, caller: CurrentUser, sight: Sight, intake: Intake, once: OnceIfAsked, uow: Tx
 ) -> Response:
     """Take a first notice of loss, check the cover at its time and freeze the telemetry around it.
 
@@ -85,7 +98,7 @@ async def report(
 
     async def work() -> ClaimDetail:
         claim = await intake.report(uow, driver_of(caller, body.driver_id), body, caller)
-        return await _shown(claims, uow, claim.claim_id, caller)
+        return await sight.shown(uow, claim.claim_id)
 
     return await once.run(caller.user_id, work, status=status.HTTP_201_CREATED)
 
@@ -106,25 +119,23 @@ async def list_claims(
 @router.get("/{claim_id}", responses=problems(401, 404, 422), summary="A claim with its evidence")
 async def get_claim(
     claim_id: ClaimId,
-    caller: CurrentUser,
-    claims: Claims,
+    sight: Sight,
     uow: ReadTx,
     evidence_version: Annotated[
         int | None, Query(ge=1, le=MAX_VERSION, description="Which frozen version to show; the newest by default.")
     ] = None,
 ) -> ClaimDetail:
     """Return moves, money, cover and the telemetry around the loss: path (GeoJSON), speeds, checksum."""
-    dossier = await claims.dossier(uow, claim_id, caller, evidence_version)
-    return detail_out(dossier, actor_of(caller))
+    return await sight.shown(uow, claim_id, evidence_version)
 
 
 @router.patch("/{claim_id}", responses=problems(401, 404, 409, 422), summary="Complete a draft")
 async def edit_claim(
-    claim_id: ClaimId, body: ClaimPatch, caller: CurrentUser, claims: Claims, intake: Intake, uow: Tx
+    claim_id: ClaimId, body: ClaimPatch, caller: CurrentUser, sight: Sight, intake: Intake, uow: Tx
 ) -> ClaimDetail:
     """Change the fields that are sent, while the claim is a draft."""
     await intake.edit(uow, claim_id, body, caller)
-    return await _shown(claims, uow, claim_id, caller)
+    return await sight.shown(uow, claim_id)
 
 
 @router.post(
@@ -133,11 +144,11 @@ async def edit_claim(
     summary="Move a claim",
 )
 async def move_claim(
-    claim_id: ClaimId, body: TransitionIn, caller: CurrentUser, claims: Claims, uow: Tx
+    claim_id: ClaimId, body: TransitionIn, caller: CurrentUser, claims: Claims, sight: Sight, uow: Tx
 ) -> ClaimDetail:
     """Move a claim to where it may go from where it stands; `may_move_to` names the ways."""
     await claims.move(uow, claim_id, body, caller)
-    return await _shown(claims, uow, claim_id, caller)
+    return await sight.shown(uow, claim_id)
 
 
 @router.post(
@@ -148,13 +159,13 @@ async def move_claim(
     summary="Book money of a claim",
 )
 async def book_amount(
-    claim_id: ClaimId, body: AmountIn, admin: AdminUser, claims: Claims, once: Once, uow: Tx
+    claim_id: ClaimId, body: AmountIn, admin: AdminUser, claims: Claims, sight: Sight, once: Once, uow: Tx
 ) -> Response:
     """Set the reserve, pay, or note a recovery. A payment uses up the reserve; the history only grows."""
 
     async def work() -> ClaimDetail:
         await claims.book(uow, claim_id, body, admin)
-        return await _shown(claims, uow, claim_id, admin)
+        return await sight.shown(uow, claim_id)
 
     return await once.run(admin.user_id, work, status=status.HTTP_201_CREATED)
 

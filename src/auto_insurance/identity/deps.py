@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query
@@ -10,7 +11,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from auto_insurance.identity import permissions, policy
-from auto_insurance.identity.errors import NotAuthenticated
+from auto_insurance.identity.errors import NotAllowed, NotAuthenticated
 from auto_insurance.identity.permissions import Permission
 from auto_insurance.identity.schemas import DevicePrincipal, Principal
 from auto_insurance.identity.service import AuthService, DeviceKeyService
@@ -109,7 +110,9 @@ OptionalDriver = Annotated[str | None, Depends(optional_driver)]
 @_rule("admin")
 async def admin_user(principal: CurrentUser) -> Principal:
     """Return the signed-in person if it is an admin. Raises ``NotAllowed``."""
-    return policy.require_admin(principal)
+    if not principal.is_admin:
+        raise NotAllowed
+    return principal
 
 
 def staff(permission: Permission) -> Any:
@@ -144,6 +147,11 @@ async def accessible_driver(
     return policy.resolve_driver(principal, policy.Action.READ, driver_id)
 
 
+async def located_by(principal: CurrentUser) -> Callable[[str], bool]:
+    """Return what tells whether the caller may see raw positions of a driver."""
+    return partial(policy.may_locate, principal)
+
+
 @_rule("driver")
 async def visible_driver(
     principal: CurrentUser,
@@ -170,6 +178,7 @@ async def device_or_driver(key: _Key, credentials: _Credentials, keys: _Keys, au
 
 
 PUBLIC = Depends(public)
+MayLocate = Annotated[Callable[[str], bool], Depends(located_by)]
 AdminUser = Annotated[Principal, Depends(admin_user)]
 AccessibleDriver = Annotated[str, Depends(accessible_driver)]
 VisibleDriver = Annotated[str | None, Depends(visible_driver)]

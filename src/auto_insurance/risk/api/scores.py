@@ -42,4 +42,5 @@ async def get_score(driver_id: AccessibleDriver, uow: Tx, risk: Risk, recalculat
 )
 async def get_breakdown(driver_id: AccessibleDriver, uow: Tx, risk: Risk) -> RiskBreakdownOut:
     """Return the newest score with its features, their effects, reason codes and recommendations."""
-    return breakdown_out(risk, await risk.latest_or_first(uow, driver_id))
+    score = await risk.latest_or_first(uow, driver_id)
+    return breakdown_out(risk, await risk.advised(uow, score))
