@@ -48,9 +48,21 @@ drivers = Table(
     Column("status", Text, nullable=False, server_default=text("'active'")),
     Column("enrolled_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("deactivated_at", DateTime(timezone=True)),
     CheckConstraint("coverage IN ('liability', 'standard', 'full')", name="coverage"),
     CheckConstraint("status IN ('active', 'erasure_requested')", name="status"),
     CheckConstraint("declared_annual_mileage >= 0 AND prior_claims >= 0", name="not_negative"),
+    Index("ix_drivers_full_name", "full_name", "driver_id"),
+    Index("ix_drivers_enrolled_at", "enrolled_at", "driver_id"),
+    Index("ix_drivers_search_driver_id", "driver_id", postgresql_ops={"driver_id": "text_pattern_ops"}),
+    Index("ix_drivers_search_name", text("to_tsvector('simple'::regconfig, full_name)"), postgresql_using="gin"),
+)
+"""``deactivated_at``: since then nothing new is linked to the driver. Searches are for the beginning of an id or an
+address of mail, and of any word of a name."""
+Index(
+    "ix_drivers_search_email",
+    func.lower(drivers.c.email).label("email_lower"),
+    postgresql_ops={"email_lower": "text_pattern_ops"},
 )
 
 vehicles = Table(
@@ -67,6 +79,8 @@ vehicles = Table(
     CheckConstraint("use IN ('private', 'commute', 'business')", name="use"),
     Index("ix_vehicles_driver_id", "driver_id", "created_at"),
     Index("uq_vehicles_vin", "vin", unique=True),
+    Index("ix_vehicles_created_at", "created_at", "vehicle_id"),
+    Index("ix_vehicles_search_vehicle_id", "vehicle_id", postgresql_ops={"vehicle_id": "text_pattern_ops"}),
 )
 
 devices = Table(
@@ -77,6 +91,8 @@ devices = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("retired_at", DateTime(timezone=True)),
     CheckConstraint("kind IN ('phone', 'obd', 'tracker')", name="kind"),
+    Index("ix_devices_created_at", "created_at", "device_id"),
+    Index("ix_devices_search_device_id", "device_id", postgresql_ops={"device_id": "text_pattern_ops"}),
 )
 
 device_assignments = Table(
