@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from auto_insurance.bootstrap import staff
 from auto_insurance.bootstrap.container import Container, metadata
 from auto_insurance.claims import service as claims_services
 from auto_insurance.drivers.service import DriverService
@@ -137,6 +138,8 @@ def _compose(container: Container) -> None:
         *rewards_services.compose(insurance.policies, insurance.ledger, drivers, trips, risk),
         *webhooks_composition.compose(settings, database),
     ):
+        services[type(service)] = service
+    for service in staff.services(container, archive_options(settings)):
         services[type(service)] = service
 
 
