@@ -177,7 +177,7 @@ async def policy_types(uow: UnitOfWork, at: datetime) -> Rows:
 
 
 async def earned_premium(uow: UnitOfWork, since: date, until: date) -> Rows:
-    """Return (currency, premium earned) of what the ledger booked as earned on days in [since, until)."""
+    """Return (currency, premium earned) of days in [since, until): the ledger books a day once it is over."""
     return await fetch(uow, _EARNED, {"since": since, "until": until})
 
 
@@ -185,7 +185,7 @@ _EARNED = text(
     """
     SELECT p.currency, sum(CASE p.side WHEN 'credit' THEN p.amount ELSE -p.amount END) AS earned
     FROM ledger_entries AS e JOIN ledger_postings AS p ON p.entry_id = e.entry_id
-    WHERE e.booked_on >= :since AND e.booked_on < :until AND p.account = 'earned_premium'
+    WHERE e.booked_on > :since AND e.booked_on <= :until AND p.account = 'earned_premium'
     GROUP BY p.currency ORDER BY p.currency
     """
 )

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Select, and_, false, func, or_, select, te
 from auto_insurance.admin.reading import Rows, fetch
 from auto_insurance.drivers.models import drivers
 from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.kernel import clock
 from auto_insurance.policies.models import policies
 from auto_insurance.pricing.models import premiums
 from auto_insurance.risk.models import risk_scores
@@ -46,34 +47,34 @@ def words_beginning(text_: str) -> str | None:
     return " & ".join(f"'{word}':*" for word in words) or None
 
 
-def _score() -> Any:
+def _score(driver_id: Any) -> Any:
     s = risk_scores.c
-    newest = select(s.risk_score, s.calculated_at).where(s.driver_id == _C.driver_id).order_by(s.calculated_at.desc())
+    newest = select(s.risk_score, s.calculated_at).where(s.driver_id == driver_id).order_by(s.calculated_at.desc())
     return newest.limit(1).lateral("score")
 
 
-def _premium() -> Any:
+def _premium(driver_id: Any) -> Any:
     p = premiums.c
     charged = select(p.monthly_premium, p.currency).where(
-        p.driver_id == _C.driver_id, p.kind == "charged", p.effective_date <= func.current_date()
+        p.driver_id == driver_id, p.kind == "charged", p.effective_date <= clock.now().date()
     )
     return charged.order_by(p.effective_date.desc(), p.version.desc()).limit(1).lateral("premium")
 
 
-def _last() -> Any:
+def _last(driver_id: Any) -> Any:
     t = trips.c
-    last = select(t.start_time).where(t.driver_id == _C.driver_id, t.status == "completed")
+    last = select(t.start_time).where(t.driver_id == driver_id, t.status == "completed")
     return last.order_by(t.start_time.desc()).limit(1).lateral("last")
 
 
-def _sums() -> Any:
+def _sums(driver_id: Any) -> Any:
     t = trips.c
     summed = select(
         func.count().label("trips"),
         func.coalesce(func.sum(t.distance_miles), 0.0).label("miles"),
         func.max(t.start_time).label("last_trip_at"),
     )
-    return summed.where(t.driver_id == _C.driver_id, t.status == "completed").lateral("sums")
+    return summed.where(t.driver_id == driver_id, t.status == "completed").lateral("sums")
 
 
 _SORTS: dict[str, str | None] = {
@@ -96,7 +97,7 @@ def _chosen(wanted: CardFilter, sort: str | None = None) -> tuple[Select[Any], A
     makers = {"score": _score, "premium": _premium, "last": _last}
     name = _SORTS[sort] if sort is not None else None
     needed = {name, "score" if wanted.band is not None else None} - {None}
-    joined = {one: make() for one, make in makers.items() if one in needed}
+    joined = {one: make(_C.driver_id) for one, make in makers.items() if one in needed}
     source: Any = drivers
     for lateral in joined.values():
         source = source.outerjoin(lateral, true())
@@ -141,23 +142,28 @@ def _matches(search: str) -> ColumnElement[bool]:
     return or_(*by_id, by_name, func.lower(_C.email).like(starting(search.lower())))
 
 
+_SHOWN = (_C.driver_id, _C.full_name, _C.state, _C.status, _C.deactivated_at, _C.enrolled_at)
+
+
 def _cards(chosen: Any) -> Select[Any]:
-    score, premium, sums = _score(), _premium(), _sums()
+    """Return the query that adds to chosen drivers what lies elsewhere, a few rows of an index each."""
+    own = chosen.c
+    score, premium, sums = _score(own.driver_id), _premium(own.driver_id), _sums(own.driver_id)
     p = policies.c
     running = (
         select(p.policy_id)
-        .where(p.driver_id == _C.driver_id, p.status == "active")
+        .where(p.driver_id == own.driver_id, p.status == "active")
         .order_by(p.created_at.desc(), p.policy_id.desc())
         .limit(1)
         .lateral("running")
     )
-    source = drivers.join(chosen, chosen.c.driver_id == _C.driver_id)
+    source = chosen
     for joined in (score, premium, running, sums):
         source = source.outerjoin(joined, true())
     return select(
-        _C.driver_id, _C.full_name, _C.state, _C.status, _C.deactivated_at, _C.enrolled_at, score.c.risk_score,
-        score.c.calculated_at.label("scored_at"), premium.c.monthly_premium, premium.c.currency, running.c.policy_id,
-        sums.c.trips, sums.c.miles, sums.c.last_trip_at,
+        *(own[column.name] for column in _SHOWN), score.c.risk_score, score.c.calculated_at.label("scored_at"),
+        premium.c.monthly_premium, premium.c.currency, running.c.policy_id, sums.c.trips, sums.c.miles,
+        sums.c.last_trip_at,
     ).select_from(source)  # fmt: skip
 
 
@@ -165,9 +171,9 @@ async def cards(uow: UnitOfWork, wanted: CardFilter, *, sort: str, descending: b
     """Return a page of cards. ``sort`` is one of ``SORTS``; what has no value comes last."""
     query, key = _chosen(wanted, sort)
     order = _order(key, sort, descending), _order(_C.driver_id, "driver_id", descending)
-    page = query.add_columns(_C.driver_id, key.label("place")).order_by(*order).limit(limit).offset(offset)
+    page = query.add_columns(*_SHOWN, key.label("place")).order_by(*order).limit(limit).offset(offset)
     chosen = page.cte("chosen")
-    order = _order(chosen.c.place, sort, descending), _order(_C.driver_id, "driver_id", descending)
+    order = _order(chosen.c.place, sort, descending), _order(chosen.c.driver_id, "driver_id", descending)
     return await fetch(uow, _cards(chosen).order_by(*order))
 
 
@@ -179,9 +185,9 @@ def _order(key: Any, sort: str, descending: bool) -> Any:
 
 async def cards_after(uow: UnitOfWork, wanted: CardFilter, *, after: str, limit: int) -> Rows:
     """Return cards in the order of ids, from past one on."""
-    query = _chosen(wanted)[0].add_columns(_C.driver_id)
+    query = _chosen(wanted)[0].add_columns(*_SHOWN)
     chosen = query.where(_C.driver_id > after).order_by(_C.driver_id).limit(limit).cte("chosen")
-    return await fetch(uow, _cards(chosen).order_by(_C.driver_id))
+    return await fetch(uow, _cards(chosen).order_by(chosen.c.driver_id))
 
 
 async def count_cards(uow: UnitOfWork, wanted: CardFilter) -> int:

@@ -99,15 +99,15 @@ async def is_insured(uow: UnitOfWork, driver_id: str, vehicle_id: str) -> bool:
 # --- devices ---
 
 
-def _holder() -> Any:
+def _holder(device_id: Any) -> Any:
     a = device_assignments.c
-    held = select(a.driver_id, a.vehicle_id, a.valid_from).where(a.device_id == _D.device_id, a.valid_to.is_(None))
+    held = select(a.driver_id, a.vehicle_id, a.valid_from).where(a.device_id == device_id, a.valid_to.is_(None))
     return held.order_by(a.valid_from.desc()).limit(1).lateral("holder")
 
 
-def _contact() -> Any:
+def _contact(device_id: Any) -> Any:
     c = device_contacts.c
-    last = select(c.last_received_at).where(c.device_id == _D.device_id)
+    last = select(c.last_received_at).where(c.device_id == device_id)
     return last.order_by(c.hour.desc()).limit(1).lateral("contact")
 
 
@@ -127,21 +127,22 @@ def _devices(wanted: ThingFilter, *shown: Any) -> Select[Any]:
 
 async def list_devices(uow: UnitOfWork, wanted: ThingFilter, *, descending: bool, limit: int, offset: int) -> Rows:
     """Return devices in order of time, with who has each and when it was last heard of."""
-    chosen = _devices(wanted, _D.device_id).order_by(*_ordered(descending, _D.created_at, _D.device_id))
+    chosen = _devices(wanted, devices).order_by(*_ordered(descending, _D.created_at, _D.device_id))
     page = chosen.limit(limit).offset(offset).cte("chosen")
-    query = _shown_devices(page).order_by(*_ordered(descending, _D.created_at, _D.device_id))
+    query = _shown_devices(page).order_by(*_ordered(descending, page.c.created_at, page.c.device_id))
     return await fetch(uow, query)
 
 
 async def devices_after(uow: UnitOfWork, wanted: ThingFilter, *, after: str, limit: int) -> Rows:
     """Return devices in the order of ids, from past one on."""
-    chosen = _devices(wanted, _D.device_id).where(_D.device_id > after).order_by(_D.device_id).limit(limit)
-    return await fetch(uow, _shown_devices(chosen.cte("chosen")).order_by(_D.device_id))
+    chosen = _devices(wanted, devices).where(_D.device_id > after).order_by(_D.device_id).limit(limit)
+    step = chosen.cte("chosen")
+    return await fetch(uow, _shown_devices(step).order_by(step.c.device_id))
 
 
 async def get_device(uow: UnitOfWork, device_id: str) -> Any:
     """Return a device."""
-    chosen = select(_D.device_id).where(_D.device_id == device_id).cte("chosen")
+    chosen = select(devices).where(_D.device_id == device_id).cte("chosen")
     return await fetch_one(uow, _shown_devices(chosen))
 
 
@@ -151,15 +152,14 @@ async def count_devices(uow: UnitOfWork, wanted: ThingFilter) -> int:
 
 
 def _shown_devices(chosen: Any) -> Select[Any]:
-    holder, contact = _holder(), _contact()
-    source = devices.join(chosen, chosen.c.device_id == _D.device_id)
+    holder, contact = _holder(chosen.c.device_id), _contact(chosen.c.device_id)
     return select(
-        devices,
+        *chosen.c,
         holder.c.driver_id,
         holder.c.vehicle_id,
         holder.c.valid_from.label("assigned_from"),
         contact.c.last_received_at.label("last_seen_at"),
-    ).select_from(source.outerjoin(holder, true()).outerjoin(contact, true()))
+    ).select_from(chosen.outerjoin(holder, true()).outerjoin(contact, true()))
 
 
 # --- trips ---

@@ -12,6 +12,7 @@ from auto_insurance.infra.db.uow import UnitOfWork
 
 _SEARCH = text(
     """
+    SELECT * FROM (
     (SELECT 'driver' AS kind, driver_id AS id, coalesce(full_name, '') || ' ' || state AS label, driver_id
         FROM drivers WHERE driver_id LIKE :prefix OR driver_id LIKE :upper OR lower(email) LIKE :lower
             OR to_tsvector('simple'::regconfig, full_name) @@ to_tsquery('simple'::regconfig, :words)
@@ -31,6 +32,7 @@ _SEARCH = text(
     UNION ALL
     (SELECT 'claim', claim_id, status, driver_id FROM claims
         WHERE claim_id LIKE :prefix OR claim_id LIKE :upper ORDER BY claim_id LIMIT :most)
+    ) AS found
     """
 ).bindparams(
     *(bindparam(name, type_=Text) for name in ("prefix", "upper", "lower", "words", "vin")),

@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from auto_insurance.admin.exports import MAX_ROWS, Export
 from auto_insurance.admin.service import BookDesk, Exports
 from auto_insurance.drivers.schemas import EntityId
-from auto_insurance.identity.deps import staff
+from auto_insurance.identity.deps import DRIVER_ID_PATTERN, staff
 from auto_insurance.identity.permissions import Permission
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.deps import service
@@ -45,8 +45,8 @@ class Slice:
 
 Part = Annotated[Slice, Depends()]
 Search = Annotated[str, Query(max_length=64, description="The beginning of an id.")]
-OfDriver = Annotated[EntityId | None, Query(description="Only what is this driver's.")]
-OfDevice = Annotated[EntityId | None, Query(description="Only what is this device's.")]
+OfDriver = Annotated[str | None, Query(pattern=DRIVER_ID_PATTERN, description="Only what is this driver's.")]
+OfDevice = Annotated[str | None, Query(pattern=DRIVER_ID_PATTERN, description="Only what is this device's.")]
 DriverKey = Annotated[EntityId, Path(description="A driver's id.", examples=["DRV001"])]
 VehicleKey = Annotated[EntityId, Path(description="A vehicle's id.", examples=["VEH001"])]
 DeviceKey = Annotated[EntityId, Path(description="A device's id.", examples=["DEV001"])]

@@ -28,13 +28,13 @@ _ERRORS = problems(401, 403, 503)
 
 
 @router.get("/dashboard/stats", summary="How many there are of everything", responses=_ERRORS)
-async def stats(staff: Viewer, uow: ReadTx, figures: Figures) -> DashboardStats:
+async def dashboard_stats(staff: Viewer, uow: ReadTx, figures: Figures) -> DashboardStats:
     """Return totals, and what came lately. Each figure says whether it is counted or estimated."""
     return await figures.stats(uow)
 
 
 @router.get("/dashboard/summary", summary="The book at a glance", responses=_ERRORS)
-async def summary(staff: Viewer, uow: ReadTx, figures: Figures) -> DashboardBook:
+async def dashboard_summary(staff: Viewer, uow: ReadTx, figures: Figures) -> DashboardBook:
     """Return drivers, policies, revenue and risk, counted now."""
     return await figures.summary(uow)
 
@@ -72,7 +72,7 @@ async def policy_types(staff: Viewer, uow: ReadTx, figures: Figures) -> PolicyTy
 
 
 @router.get("/search", summary="Find anything", responses=problems(401, 403, 422, 503))
-async def search(
+async def search_book(
     staff: Viewer,
     uow: ReadTx,
     desk: Desk,

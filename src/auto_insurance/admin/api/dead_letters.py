@@ -66,7 +66,7 @@ async def export_letters(staff: Operator, files: Files, letters: Letters, filter
 
 
 @router.post("/replay", summary="Process dead letters again", responses=_LIST)
-async def replay(staff: Operator, body: LetterChoice, uow: Tx, letters: Letters) -> LettersDecided:
+async def replay_dead_letters(staff: Operator, body: LetterChoice, uow: Tx, letters: Letters) -> LettersDecided:
     """Send the original bytes to the log once more and mark the letters; those that were replayed stay as they are.
 
     Who has processed an event already knows it by its id; driving events are taken whatever their age. Choose by ids,
@@ -80,7 +80,7 @@ async def replay(staff: Operator, body: LetterChoice, uow: Tx, letters: Letters)
 
 
 @router.post("/drop", summary="Let go of dead letters", responses=_LIST)
-async def drop(staff: Operator, body: LettersDropped, uow: Tx, letters: Letters) -> LettersDecided:
+async def drop_dead_letters(staff: Operator, body: LettersDropped, uow: Tx, letters: Letters) -> LettersDecided:
     """Delete the bytes of letters that wait, for good; what they were, who dropped them and why stays."""
     return _decided(await letters.drop(uow, body.ids, str(staff.user_id), body.note))
 

@@ -31,7 +31,7 @@ from auto_insurance.admin.schemas import (
     DriverSort,
     RiskBand,
 )
-from auto_insurance.drivers.schemas import DriverChange, DriverCreate, DriverView, State
+from auto_insurance.drivers.schemas import DriverChange, DriverCreate, DriverView
 from auto_insurance.drivers.service import DriverService
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
@@ -49,7 +49,7 @@ class CardQuery:
         search: Annotated[str, Query(max_length=64, description="The beginning of an id, a mail or a name.")] = "",
         band: Annotated[RiskBand | None, Query(alias="risk_level", description="By the newest score.")] = None,
         status: Annotated[CardStatus | None, Query(description="How the driver stands.")] = None,
-        state: Annotated[State | None, Query(description="Where the driver lives.")] = None,
+        state: Annotated[str | None, Query(pattern=r"^[A-Z]{2}$", description="Where the driver lives.")] = None,
     ) -> None:
         self.wanted = CardFilter(
             cleaned(search),
@@ -92,7 +92,7 @@ async def export_drivers(staff: Viewer, files: Files, filters: Filters) -> Respo
 
 
 @router.post("/bulk", summary="Do something to many drivers", responses=_LIST)
-async def bulk(staff: DriverManager, body: BulkDrivers, uow: Tx, desk: Desk) -> BulkResult:
+async def bulk_drivers(staff: DriverManager, body: BulkDrivers, uow: Tx, desk: Desk) -> BulkResult:
     """Deactivate or score up to 1,000 drivers; the answer says what became of each."""
     if body.action == "deactivate":
         return await desk.deactivate(uow, body.ids)

@@ -34,13 +34,19 @@ class EventQuery:
         ] = None,
         until: Annotated[AwareDatetime | None, Query(alias="to", description="Before this; by default now.")] = None,
     ) -> None:  # fmt: skip
-        self._given = (since, until)
-        self._of = {"driver_id": driver_id, "device_id": device_id}
+        self._since, self._until = since, until
+        self._driver_id, self._device_id = driver_id, device_id
         self._type = None if event_type is None else event_type.value
 
     def wanted(self) -> EventFilter:
         """Return the filter. Raises ``BadWindow``."""
-        return events_of(*self._given, **self._of, event_type=self._type)
+        return events_of(
+            self._since,
+            self._until,
+            driver_id=self._driver_id,
+            device_id=self._device_id,
+            event_type=self._type,
+        )
 
 
 Filters = Annotated[EventQuery, Depends()]

@@ -70,7 +70,7 @@ async def get_job(staff: Operator, job_id: UUID, uow: ReadTx, jobs: Jobs) -> Mon
     summary="Archive a month",
     responses=_QUEUE,
 )
-async def archive(staff: Operator, month: MonthName, uow: Tx, jobs: Jobs, body: Order = None) -> MonthJob:
+async def archive_month(staff: Operator, month: MonthName, uow: Tx, jobs: Jobs, body: Order = None) -> MonthJob:
     """Queue the move of a month to Parquet files. The scheduler works on one month at a time."""
     force = body is not None and body.force
     return MonthJob.of(await jobs.queue(uow, "archive", _month(month), force=force, requested_by=staff.user_id))
@@ -82,7 +82,7 @@ async def archive(staff: Operator, month: MonthName, uow: Tx, jobs: Jobs, body: 
     summary="Bring a month back",
     responses=_QUEUE,
 )
-async def restore(staff: Operator, month: MonthName, uow: Tx, jobs: Jobs) -> MonthJob:
+async def restore_month(staff: Operator, month: MonthName, uow: Tx, jobs: Jobs) -> MonthJob:
     """Queue the return of an archived month to the database."""
     return MonthJob.of(await jobs.queue(uow, "restore", _month(month), force=False, requested_by=staff.user_id))
 
