@@ -1,7 +1,7 @@
 """What staff look up and decide: drivers out of service, dead letters with a state, jobs on months; indexes for it.
 
 Revision ID: 0030_admin
-Revises: 0027_premiums_stay
+Revises: 0031_webhooks
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from alembic import op
 from auto_insurance.infra.db.indexes import create_index, drop_index
 
 revision = "0030_admin"
-down_revision = "0027_premiums_stay"
+down_revision = "0031_webhooks"
 branch_labels = None
 depends_on = None
 
