@@ -46,7 +46,7 @@ _DASHBOARD: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "trips_by_day": ({"start": NOW - 2 * DAY, "end": NOW, "time_zone": "America/Chicago"},),
     "safety_events": ({"start": NOW - 2 * DAY, "end": NOW},),
     "policy_types": ({"at": NOW},),
-    "earned_premium": ({"since": NOW.date() - 30 * DAY, "until": NOW.date()},),
+    "earned_premium": ({"since": NOW.date() - 30 * DAY, "until": NOW.date() - DAY},),  # all was booked today
 }
 _DRIVERS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "cards": (
