@@ -57,7 +57,9 @@ def bounded(annotation: Any, metadata: list[Any]) -> bool:
     if get_origin(annotation) in UNIONS:
         return all(bounded(part, metadata) for part in get_args(annotation) if part is not NoneType)
     if isinstance(annotation, type) and (
-        annotation in {bool, UUID, AwareDatetime} or issubclass(annotation, Enum) or annotation.__name__ == "datetime"
+        annotation in {bool, UUID, AwareDatetime}
+        or issubclass(annotation, Enum)
+        or annotation.__name__ in {"datetime", "date"}
     ):
         return True
     if annotation is str:

@@ -33,7 +33,10 @@ async def business_numbers(uow: UnitOfWork) -> BusinessNumbers:
     row = (
         await uow.conn.execute(
             select(
-                select(func.count()).select_from(drivers).where(drivers.c.status == "active").scalar_subquery(),
+                select(func.count())
+                .select_from(drivers)
+                .where(drivers.c.status == "active", drivers.c.deactivated_at.is_(None))
+                .scalar_subquery(),
                 select(func.count()).select_from(trips).where(trips.c.status == "in_progress").scalar_subquery(),
                 select(func.coalesce(func.avg(newest.c.risk_score), 0.0))
                 .select_from(drivers.join(newest, true()))

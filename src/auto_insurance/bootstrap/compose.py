@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from auto_insurance.bootstrap import privacy
+from auto_insurance.bootstrap import privacy, staff
 from auto_insurance.bootstrap.container import Container, metadata
 from auto_insurance.claims import service as claims_services
 from auto_insurance.drivers.service import DriverService
@@ -83,7 +83,7 @@ def build(settings: Settings, role: str) -> Container:
 
 
 def _compose(container: Container) -> None:
-    settings, database, services = container.settings, container.database, container.services
+    settings, database = container.settings, container.database
     passwords = Passwords()
     telematics = TelematicsService(ingest_policy(settings), ArchiveReader(archive_options(settings)))
     users = UserService(database, passwords)
@@ -100,7 +100,7 @@ def _compose(container: Container) -> None:
     limiter = RateLimiter(container.redis)
     pricing = PricingService(drivers, PriceableScores(risk), plans, QuoteOptions(settings.pricing.quote_days))
     insurance = policies_composition.compose(settings, database, pricing, drivers, trips, risk)
-    for service in (
+    container.put(
         passwords,
         users,
         AuthService(database, passwords, _tokens(settings), _sessions(settings), limiter),
@@ -134,15 +134,16 @@ def _compose(container: Container) -> None:
         Corrections(plans, trips, risk),
         Replays(plans, risk, trips, telematics, drivers),
         *insurance.services,
-        Archiver(database, archive_options(settings)),
         PortalService(trips, telematics, drivers, risk, pricing),
         *claims_services.compose(insurance.policies, drivers, telematics),
         *rewards_services.compose(insurance.policies, insurance.ledger, drivers, trips, risk),
         *webhooks_composition.compose(settings, database),
-    ):
-        services[type(service)] = service
-    for service in privacy.compose(container, archive_options(settings), limiter):
-        services[type(service)] = service
+    )
+    container.put(Archiver(database, archive_options(settings)))
+    container.put(
+        *privacy.compose(container, archive_options(settings), limiter),
+        *staff.services(container, archive_options(settings)),
+    )
 
 
 def predictor(settings: Settings) -> Predictor:

@@ -62,6 +62,10 @@ class Container:
     services: dict[type, object] = field(default_factory=dict)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
+    def put(self, *services: object) -> None:
+        """Keep composed services, each by its class."""
+        self.services.update((type(service), service) for service in services)
+
     def get(self, cls: type[S]) -> S:
         """Return the composed instance of a service."""
         return cast("S", self.services[cls])

@@ -70,6 +70,7 @@ WITHOUT_PERSONS: dict[str, str] = {
     "risk_models": "coefficients and tables of a whole book",
     "risk_runs": "how far a scoring of the book is",
     "webhook_endpoints": "where events go; staff are named",
+    "telematics_month_jobs": "which months are archived or restored; staff are named",
     "telematics_archives": "which months are archived; the files are erased month by month",
 }
 """All other tables, and what is in them."""

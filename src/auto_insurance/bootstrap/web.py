@@ -25,6 +25,7 @@ from auto_insurance.risk.drift import FEATURES as DRIFT_FEATURES
 from auto_insurance.webhooks import handlers as webhooks_handlers
 
 ROUTED = (
+    "admin",
     "identity",
     "drivers",
     "privacy",

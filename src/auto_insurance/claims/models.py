@@ -75,6 +75,7 @@ claims = Table(
     Index("ix_claims_occurred_at", text("occurred_at DESC"), "claim_id"),
     Index("ix_claims_updated_at", text("updated_at DESC"), "claim_id"),
     Index("ix_claims_status_occurred_at", "status", text("occurred_at DESC")),
+    Index("ix_claims_search_claim_id", "claim_id", postgresql_ops={"claim_id": "text_pattern_ops"}),
     Index("uq_claims_crash", "crash_device_id", "crash_event_id", unique=True),
 )
 """``reserve``, ``paid`` and ``recovered`` are the last balances of ``claim_amounts``; ``counts`` follows from status

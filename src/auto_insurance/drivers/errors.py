@@ -9,11 +9,14 @@ __all__ = [
     "AssignmentConflict",
     "ConsentRefused",
     "DeviceNotFound",
+    "DriverDeactivated",
     "DriverNotFound",
     "ErasureClosed",
     "ErasureNotFound",
     "ErasurePending",
     "InvalidConsentTexts",
+    "VehicleInUse",
+    "VehicleNotFound",
     "VehicleNotOfDriver",
     "VinTaken",
 ]
@@ -101,3 +104,33 @@ class InvalidConsentTexts(AppError):
 
     kind = ErrorKind.INVALID
     code = "invalid_consent_texts"
+
+
+class DriverDeactivated(AppError):
+    """The driver is out of service: nothing new is linked to it."""
+
+    kind = ErrorKind.CONFLICT
+    code = "driver_deactivated"
+
+    def __init__(self) -> None:
+        super().__init__("This driver is deactivated. Reactivate it first.")
+
+
+class VehicleNotFound(AppError):
+    """No such vehicle."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "vehicle_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such vehicle.")
+
+
+class VehicleInUse(AppError):
+    """The vehicle is part of what was recorded, so that it can't be removed."""
+
+    kind = ErrorKind.CONFLICT
+    code = "vehicle_in_use"
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"This vehicle can't be removed: {what}.")

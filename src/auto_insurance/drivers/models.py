@@ -51,10 +51,23 @@ drivers = Table(
     Column("enrolled_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
     Column("telemetry_withheld", Boolean, nullable=False, server_default=text("false")),
+    Column("deactivated_at", DateTime(timezone=True)),
     CheckConstraint("coverage IN ('liability', 'standard', 'full')", name="coverage"),
     CheckConstraint("status IN ('active', 'erasure_requested', 'erased')", name="status"),
     CheckConstraint("declared_annual_mileage >= 0 AND prior_claims >= 0", name="not_negative"),
     Index("ix_drivers_withheld", "driver_id", postgresql_where=text("telemetry_withheld")),
+    Index("ix_drivers_full_name", "full_name", "driver_id"),
+    Index("ix_drivers_enrolled_at", "enrolled_at", "driver_id"),
+    Index("ix_drivers_search_driver_id", "driver_id", postgresql_ops={"driver_id": "text_pattern_ops"}),
+    Index("ix_drivers_search_name", text("to_tsvector('simple'::regconfig, full_name)"), postgresql_using="gin"),
+)
+"""``deactivated_at``: since then nothing new is linked to the driver. ``telemetry_withheld``: events of the driver's
+devices are not taken; it follows from the consents. Searches are for the beginning of an id or an address of mail, and
+of any word of a name."""
+Index(
+    "ix_drivers_search_email",
+    func.lower(drivers.c.email).label("email_lower"),
+    postgresql_ops={"email_lower": "text_pattern_ops"},
 )
 """``telemetry_withheld``: events of the driver's devices are not taken. It follows from the consents."""
 
@@ -91,6 +104,8 @@ vehicles = Table(
     CheckConstraint("use IN ('private', 'commute', 'business')", name="use"),
     Index("ix_vehicles_driver_id", "driver_id", "created_at"),
     Index("uq_vehicles_vin", "vin", unique=True),
+    Index("ix_vehicles_created_at", "created_at", "vehicle_id"),
+    Index("ix_vehicles_search_vehicle_id", "vehicle_id", postgresql_ops={"vehicle_id": "text_pattern_ops"}),
 )
 
 devices = Table(
@@ -101,6 +116,8 @@ devices = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("retired_at", DateTime(timezone=True)),
     CheckConstraint("kind IN ('phone', 'obd', 'tracker')", name="kind"),
+    Index("ix_devices_created_at", "created_at", "device_id"),
+    Index("ix_devices_search_device_id", "device_id", postgresql_ops={"device_id": "text_pattern_ops"}),
 )
 
 device_assignments = Table(

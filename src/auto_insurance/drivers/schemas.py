@@ -211,6 +211,45 @@ class DriverCreate(_Input):
         return self
 
 
+class DriverChange(ContactUpdate):
+    """What staff may change of a driver; a field that is absent stays, null clears where there may be nothing."""
+
+    full_name: Name | None = None
+    date_of_birth: date | None = None
+    licence_date: date | None = None
+    state: State | None = None
+    postcode: Postcode | None = None
+    time_zone: TimeZone | None = None
+    declared_annual_mileage: Annotated[int, Field(ge=0, le=200_000)] | None = None
+    prior_claims: Annotated[int, Field(ge=0, le=50)] | None = None
+    coverage: Coverage | None = None
+    is_active: bool | None = Field(None, description="False: nothing new is linked to the driver from now on.")
+
+    @model_validator(mode="after")
+    def _nothing_needed_is_cleared(self) -> Self:
+        for name in ("state", "time_zone", "prior_claims", "coverage", "is_active"):
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} must not be null; leave it out to keep it")
+        return self
+
+
+class VehicleChange(_Input):
+    """What may change of a vehicle; a field that is absent stays, null clears the identification number alone."""
+
+    make: Name | None = None
+    model: Name | None = None
+    year: Annotated[int, Field(ge=1900, le=2100)] | None = None
+    use: VehicleUse | None = None
+    vin: Vin | None = None
+
+    @model_validator(mode="after")
+    def _nothing_needed_is_cleared(self) -> Self:
+        for name in ("make", "model", "year", "use"):
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} must not be null; leave it out to keep it")
+        return self
+
+
 class DeviceAssign(_Input):
     """A device for a driver: a new one, or an existing one that changes hands at ``effective_from`` (default now)."""
 
@@ -247,6 +286,7 @@ class DriverView(BaseModel):
     city: str | None
     status: DriverStatus
     enrolled_at: datetime
+    deactivated_at: datetime | None = Field(None, description="Since when nothing new is linked to the driver.")
 
 
 class VehicleView(BaseModel):

@@ -11,10 +11,12 @@ import structlog
 
 from auto_insurance.drivers import repository, repository_devices, repository_erasures
 from auto_insurance.drivers.consents import ConsentService
+from auto_insurance.drivers.desk import DriverDesk
 from auto_insurance.drivers.erasures import ErasureDesk
 from auto_insurance.drivers.errors import (
     AssignmentConflict,
     DeviceNotFound,
+    DriverDeactivated,
     DriverNotFound,
     ErasurePending,
     VehicleNotOfDriver,
@@ -41,7 +43,16 @@ from auto_insurance.identity.service import DeviceKeyService, UserService
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 
-__all__ = ["MAX_IDS", "ConsentService", "DriverOptions", "DriverService", "ErasureDesk", "KnownDevices", "Precision"]
+__all__ = [
+    "MAX_IDS",
+    "ConsentService",
+    "DriverDesk",
+    "DriverOptions",
+    "DriverService",
+    "ErasureDesk",
+    "KnownDevices",
+    "Precision",
+]
 log = structlog.get_logger(__name__)
 MAX_IDS = 1000
 """Most ids per call of the set-based reads over HTTP; in-process callers may ask for more at once."""
@@ -181,7 +192,7 @@ class DriverService:
     # --- vehicles ---
 
     async def add_vehicle(self, uow: UnitOfWork, driver_id: str, new: VehicleCreate) -> VehicleView:
-        """Add a vehicle. Raises ``DriverNotFound``, ``ErasurePending``, ``VinTaken``."""
+        """Add a vehicle. Raises ``DriverNotFound``, ``ErasurePending``, ``DriverDeactivated``, ``VinTaken``."""
         await self._linkable(uow, driver_id)
         view = await repository.insert_vehicle(uow, driver_id, new)
         if view is None:
@@ -204,7 +215,8 @@ class DriverService:
 
         Events before ``effective_from`` stay whose they were, and the device's old keys end only then. A hand-over that
         lies further back than the tolerance is refused, unless ``backdated`` says that no events are stored yet.
-        Raises ``DriverNotFound``, ``ErasurePending``, ``VehicleNotOfDriver``, ``AssignmentConflict``.
+        Raises ``DriverNotFound``, ``ErasurePending``, ``DriverDeactivated``, ``VehicleNotOfDriver``,
+        ``AssignmentConflict``.
         """
         await self._linkable(uow, driver_id)
         if wanted.vehicle_id is not None and not await repository.owns_vehicle(uow, driver_id, wanted.vehicle_id):
@@ -263,8 +275,11 @@ class DriverService:
         return view
 
     async def _linkable(self, uow: UnitOfWork, driver_id: str) -> None:
-        if (await self._locked(uow, driver_id)).status is not DriverStatus.ACTIVE:
+        driver = await self._locked(uow, driver_id)
+        if driver.status is not DriverStatus.ACTIVE:
             raise ErasurePending
+        if driver.deactivated_at is not None:
+            raise DriverDeactivated
 
     async def _free_device_id(self, uow: UnitOfWork, wanted: DeviceAssign) -> str:
         for _ in range(_ID_ATTEMPTS):

@@ -31,7 +31,7 @@ from auto_insurance.privacy.service import ErasureService, RetentionService
 from auto_insurance.risk.book import BookScoring
 from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.telematics.archive import Archiver
-from auto_insurance.telematics.service import ContactBook, TelematicsService
+from auto_insurance.telematics.service import ContactBook, MonthJobRunner, TelematicsService
 from auto_insurance.webhooks.service import DeliveryWorker, WebhookService
 
 log = structlog.get_logger(__name__)
@@ -45,6 +45,7 @@ NIGHTLY_EVERY_S = 60.0
 BILLING_EVERY_S = 600.0
 ERASURES_EVERY_S = 30.0
 KEEPING_EVERY_S = 24 * 3600.0
+MONTH_JOBS_EVERY_S = 2.0
 PULSE_S = 2.0
 HANDLED_KEPT = timedelta(days=35)
 """Longer than any topic keeps its records, so that no event can come again after its note is gone."""
@@ -65,6 +66,12 @@ async def retain(container: Container) -> None:
         await container.get(Archiver).retain()
     except PartitionsBusy as error:
         log.info("retention_waits", detail=error.detail)
+
+
+async def work_on_months(container: Container) -> None:
+    """Archive and restore what staff asked for."""
+    while await container.get(MonthJobRunner).run_one():
+        pass
 
 
 async def until(stop: asyncio.Event, work: Coroutine[Any, Any, None]) -> None:
@@ -143,6 +150,7 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
         for name, interval_s, job in (
             ("partitions", PARTITIONS_EVERY_S, lambda: ensure_partitions(container)),
             ("retention", RETENTION_EVERY_S, lambda: until(stop, retain(container))),
+            ("month_jobs", MONTH_JOBS_EVERY_S, lambda: until(stop, work_on_months(container))),
             ("trim", TRIM_EVERY_S, container.log.trim),
             ("prune", PRUNE_EVERY_S, lambda: prune(container)),
             ("billing", BILLING_EVERY_S, lambda: until(stop, bill(container))),

@@ -102,7 +102,11 @@ class DeviceKeyService:
 
     async def revoke(self, uow: UnitOfWork, device_id: str, *, at: datetime | None = None) -> int:
         """End all keys of a device, now or at an instant ahead; returns how many."""
-        hashes = await repository.revoke_keys(uow, device_id, at or clock.now())
+        return await self.revoke_many(uow, [device_id], at=at)
+
+    async def revoke_many(self, uow: UnitOfWork, device_ids: Collection[str], *, at: datetime | None = None) -> int:
+        """End all keys of devices, now or at an instant ahead; returns how many."""
+        hashes = await repository.revoke_keys(uow, device_ids, at or clock.now())
 
         async def forget() -> None:
             for key_hash in hashes:

@@ -56,11 +56,12 @@ async def find_key(uow: UnitOfWork, key_hash: bytes) -> StoredKey | None:
     )
 
 
-async def revoke_keys(uow: UnitOfWork, device_id: str, at: datetime) -> list[bytes]:
-    """Let all keys of a device that are valid after ``at`` end then; returns their hashes."""
+async def revoke_keys(uow: UnitOfWork, device_ids: Collection[str], at: datetime) -> list[bytes]:
+    """Let all keys of devices that are valid after ``at`` end then; returns their hashes."""
+    wanted = bindparam("device_ids", sorted(device_ids), type_=ARRAY(Text))
     query = (
         update(device_keys)
-        .where(device_keys.c.device_id == device_id)
+        .where(device_keys.c.device_id == any_(wanted))
         .where(or_(device_keys.c.revoked_at.is_(None), device_keys.c.revoked_at > at))
         .values(revoked_at=at)
         .returning(device_keys.c.key_hash)

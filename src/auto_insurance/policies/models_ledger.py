@@ -43,6 +43,7 @@ ledger_entries = Table(
         "kind IN ('booking', 'earning', 'usage', 'fee', 'payment', 'refund', 'credit', 'write_off')", name="kind"
     ),
     Index(None, "policy_id", "number"),
+    Index("ix_ledger_entries_booked_on", "booked_on"),
 )
 """The journal. ``reference`` is what the entry is for: the same thing is booked once. ``pattern`` is the term's whole
 earning pattern from this entry on, of bookings alone: segments as [from, to, annual premium, flat amount]."""

@@ -46,7 +46,7 @@ risk_scores = Table(
     CheckConstraint("risk_score BETWEEN 0 AND 100", name="risk_score"),
     CheckConstraint("confidence BETWEEN 0 AND 1", name="confidence"),
     CheckConstraint("basis IN ('recent', 'older', 'none')", name="basis"),
-    Index("ix_risk_scores_driver_id_calculated_at", "driver_id", text("calculated_at DESC")),
+    Index("ix_risk_scores_newest", "driver_id", text("calculated_at DESC"), postgresql_include=["risk_score"]),
 )
 """Never overwritten: a new calculation is a new row. ``trips_until`` is the watermark: the end of the last trip that
 the score saw. ``basis``: trips of the window up to now, of the window up to the last trip where there are no newer

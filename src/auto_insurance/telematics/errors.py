@@ -101,3 +101,23 @@ class MonthRefused(AppError):
 
     kind = ErrorKind.CONFLICT
     code = "month_refused"
+
+
+class MonthJobNotFound(AppError):
+    """No such job on a month."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "month_job_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such job.")
+
+
+class MonthJobOpen(AppError):
+    """Something is to be done with the month already."""
+
+    kind = ErrorKind.CONFLICT
+    code = "month_job_open"
+
+    def __init__(self, month: str) -> None:
+        super().__init__(f"A job for {month} is queued or running; wait until it is done.")

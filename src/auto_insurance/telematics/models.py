@@ -51,6 +51,7 @@ telematics_events = Table(
     Column("extra", JSONB),
     Index("ix_telematics_events_driver_id_timestamp", "driver_id", text("timestamp DESC")),
     Index("ix_telematics_events_harsh", "event_type", "timestamp", postgresql_where=_HARSH),
+    Index("ix_telematics_events_time", "timestamp", postgresql_using="brin", postgresql_with={"pages_per_range": 16}),
     postgresql_partition_by="RANGE (timestamp)",
 )
 """One row per event, partitioned by month of ``timestamp`` (UTC). ``quality`` holds the bits of ``schemas.Quality``."""

@@ -20,7 +20,9 @@ from auto_insurance.telematics.history import KnownEvents
 from auto_insurance.telematics.imports import ImportRunner, ImportService
 from auto_insurance.telematics.ingest import IngestService
 from auto_insurance.telematics.limits import IngestPolicy
+from auto_insurance.telematics.month_jobs import MonthJobRow, MonthJobRunner, MonthJobs
 from auto_insurance.telematics.partitions import MONTH_ARCHIVED, TABLE
+from auto_insurance.telematics.records import Origin
 from auto_insurance.telematics.rights import Assignments, RightsChecker, RightsOptions
 from auto_insurance.telematics.schemas import PathPoint
 from auto_insurance.telematics.store import EventWriter, Stored
@@ -40,6 +42,9 @@ __all__ = [
     "ImportService",
     "IngestService",
     "KnownEvents",
+    "MonthJobRow",
+    "MonthJobRunner",
+    "MonthJobs",
     "RightsChecker",
     "RightsOptions",
     "Stored",
@@ -61,6 +66,10 @@ class TelematicsService:
     def decode_records(self, records: Sequence[decode.LogRecord]) -> decode.DecodedBatch:
         """Return what log records hold as columns without drivers, and what of it is dead. Never raises."""
         return decode.decode_records(records, self.policy)
+
+    def replay_headers(self, arrived: datetime) -> dict[str, str]:
+        """Return the headers of a record that staff send to the log once more: of any age, arrived when it did."""
+        return Origin(clock.to_us(arrived), any_age=True).headers()
 
     def writer(self) -> EventWriter:
         """Return what stores the events of one consumer; it remembers what that consumer stored."""

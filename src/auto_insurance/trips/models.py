@@ -99,6 +99,7 @@ trips = Table(
     Index("ix_trips_driver_id_start_time", "driver_id", text("start_time DESC")),
     Index("ix_trips_start_time", text("start_time DESC"), "trip_id"),
     Index("ix_trips_device_id_start_time", "device_id", "start_time"),
+    Index("ix_trips_completed", "start_time", postgresql_where=text("status = 'completed'")),
     Index("ix_trips_open", "device_id", postgresql_where=text("status = 'in_progress'")),
 )
 """Speed bands of distance: low < 25 mph, mid 25 to < 50 mph, high from 50 mph. speeding_s from 5 mph over the posted

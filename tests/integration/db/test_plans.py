@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from auto_insurance.infra.db.engine import EngineOptions, create_engine
 from auto_insurance.infra.db.uow import UnitOfWork
-from tests.integration.db import calls, plans
+from tests.integration.db import calls, calls_admin, plans
 
 COUNT = "SELECT count("
 WHOLE_BY_NATURE: dict[str, tuple[str, str]] = {
@@ -34,6 +34,7 @@ WHOLE_BY_NATURE: dict[str, tuple[str, str]] = {
     ),
     "portal.queries.list_trips": (COUNT, "how many trips staff see of all drivers"),
     "trips.reads.list_trips": (COUNT, "how many trips of all drivers"),
+    **calls_admin.WHOLE_BY_NATURE,
 }
 """Functions that may read a whole table: how the statement begins that does, and why."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    CheckConstraint,
     Column,
     DateTime,
     Double,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     func,
+    text,
 )
 
 from auto_insurance.infra.db.metadata import metadata
@@ -156,9 +158,17 @@ dead_letters = Table(
     Column("detail", Text, nullable=False),
     Column("value", LargeBinary, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("state", Text, nullable=False, server_default=text("'waiting'")),
+    Column("decided_at", DateTime(timezone=True)),
+    Column("decided_by", Text),
+    Column("note", Text),
+    CheckConstraint("state IN ('waiting', 'replayed', 'dropped')", name="state"),
+    CheckConstraint("(state = 'waiting') = (decided_at IS NULL)", name="decided"),
     Index(None, "reason", "id"),
+    Index(None, "state", "id"),
 )
-"""Records that can never succeed, with reason, original bytes and position."""
+"""Records that can never succeed, with reason, original bytes and position. Staff replay them (``state``: the bytes
+went back to the log) or drop them (the bytes are gone, the rest stays)."""
 
 handled_events = Table(
     "handled_events",
