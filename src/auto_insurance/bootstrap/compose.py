@@ -108,14 +108,7 @@ def _compose(container: Container) -> None:
         drivers,
         telematics,
         contacts,
-        IngestService(
-            container.log,
-            RightsChecker(database, drivers, RightsOptions(stale_s=known.device_key_stale_s)),
-            contacts,
-            telematics.policy,
-            archive,
-            WithheldWatch(database, drivers),
-        ),
+        _door(container, drivers, telematics, contacts, archive),
         DeviceHealthService(drivers),
         ImportService(drivers),
         ImportRunner(database, container.log, telematics.policy, archive=archive),
@@ -144,6 +137,19 @@ def _compose(container: Container) -> None:
         *privacy.compose(container, archive_options(settings), limiter),
         *staff.services(container, archive_options(settings)),
     )
+
+
+def _door(
+    container: Container,
+    drivers: DriverService,
+    telematics: TelematicsService,
+    contacts: ContactBook,
+    archive: ArchiveWatch,
+) -> IngestService:
+    database, stale_s = container.database, container.settings.telematics.device_key_stale_s
+    rights = RightsChecker(database, drivers, RightsOptions(stale_s=stale_s))
+    withheld = WithheldWatch(database, drivers)
+    return IngestService(container.log, rights, contacts, telematics.policy, archive, withheld)
 
 
 def predictor(settings: Settings) -> Predictor:
