@@ -11,6 +11,8 @@ from auto_insurance.admin.api.common import Desk, Locator, OfDevice, OfDriver, V
 from auto_insurance.admin.book import events_of
 from auto_insurance.admin.queries_events import EventFilter
 from auto_insurance.admin.schemas import EventFeed, EventStats
+from auto_insurance.drivers.service import Precision
+from auto_insurance.identity.deps import MayLocate
 from auto_insurance.infra.http.deps import ReadTx
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.telematics.schemas import EventType
@@ -55,14 +57,19 @@ Filters = Annotated[EventQuery, Depends()]
 @router.get("", summary="Stored events", responses=_ERRORS)
 async def list_events(
     staff: Locator,
+    locates: MayLocate,
     uow: ReadTx,
     desk: Desk,
     filters: Filters,
     cursor: Annotated[str | None, Query(max_length=400, description="`next_cursor` of the answer before.")] = None,
     limit: Annotated[int, Query(ge=1, le=1000, description="Events at most.")] = 100,
 ) -> EventFeed:
-    """List events with their places, the newest first. Keep `from` and `to` while you follow the cursor."""
-    return await desk.events(uow, filters.wanted(), cursor=cursor, limit=limit)
+    """List events with their places, the newest first. Keep `from` and `to` while you follow the cursor.
+
+    Places of drivers who keep their locations to themselves are rounded to about a kilometre.
+    """
+    feed = await desk.events(uow, filters.wanted(), cursor=cursor, limit=limit)
+    return feed.model_copy(update={"items": await Precision().of_each(uow, staff, locates, feed.items)})
 
 
 @router.get("/stats", summary="Events in figures", responses=_ERRORS)
