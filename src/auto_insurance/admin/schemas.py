@@ -34,6 +34,7 @@ class CardStatus(StrEnum):
     ACTIVE = "active"
     INACTIVE = "inactive"
     ERASURE_REQUESTED = "erasure_requested"
+    ERASED = "erased"
 
 
 class DriverSort(StrEnum):
