@@ -10,7 +10,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from auto_insurance.identity import permissions, policy
-from auto_insurance.identity.errors import NotAuthenticated
+from auto_insurance.identity.errors import NotAllowed, NotAuthenticated
 from auto_insurance.identity.permissions import Permission
 from auto_insurance.identity.schemas import DevicePrincipal, Principal
 from auto_insurance.identity.service import AuthService, DeviceKeyService
@@ -109,7 +109,9 @@ OptionalDriver = Annotated[str | None, Depends(optional_driver)]
 @_rule("admin")
 async def admin_user(principal: CurrentUser) -> Principal:
     """Return the signed-in person if it is an admin. Raises ``NotAllowed``."""
-    return policy.require_admin(principal)
+    if not principal.is_admin:
+        raise NotAllowed
+    return principal
 
 
 def staff(permission: Permission) -> Any:

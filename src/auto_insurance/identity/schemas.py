@@ -16,7 +16,33 @@ class Role(StrEnum):
     """What an account is allowed to be; ``policy`` says what that means."""
 
     DRIVER = "driver"
+    AGENT = "agent"
+    """Sells and serves: customers, quotes, policies."""
+    UNDERWRITER = "underwriter"
+    """Judges risks: scores, miles, prices, policies and claims, but not where somebody was."""
+    ACTUARY = "actuary"
+    """Answers for models and rating plans; sees the book."""
+    AUDITOR = "auditor"
+    """Reads everything and writes nothing."""
+    SERVICE = "service"
+    """An integration: an account that acts by API keys only, each with scopes."""
     ADMIN = "admin"
+
+
+class ApiScope(StrEnum):
+    """What an API key is good for; ``policy`` and ``permissions`` say what that means."""
+
+    READ_DRIVERS = "read:drivers"
+    READ_TRIPS = "read:trips"
+    READ_LOCATIONS = "read:locations"
+    READ_RISK = "read:risk"
+    READ_PRICING = "read:pricing"
+    READ_POLICIES = "read:policies"
+    WRITE_POLICIES = "write:policies"
+    READ_CLAIMS = "read:claims"
+    WRITE_CLAIMS = "write:claims"
+    WRITE_WEBHOOKS = "write:webhooks"
+    IMPORT = "import"
 
 
 class Scope(StrEnum):
@@ -29,18 +55,28 @@ class Scope(StrEnum):
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """A signed-in person."""
+    """Who makes a request: a person by a session, or an API key of somebody's.
+
+    ``scopes`` is None for a session. A key does what its owner's roles and its own scopes both allow.
+    """
 
     user_id: UUID
     username: str
     roles: frozenset[str]
     driver_id: str | None = None
     session_id: UUID | None = None
+    key_id: UUID | None = None
+    scopes: frozenset[str] | None = None
+
+    @property
+    def is_key(self) -> bool:
+        """Return whether an API key speaks, not a person."""
+        return self.scopes is not None
 
     @property
     def is_admin(self) -> bool:
-        """Return whether the person administers the system."""
-        return Role.ADMIN in self.roles
+        """Return whether this is a person who administers the system."""
+        return Role.ADMIN in self.roles and not self.is_key
 
 
 class DevicePrincipal(msgspec.Struct, frozen=True, kw_only=True):
