@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime
 
-from auto_insurance.identity.deps import AccessibleDriver, VisibleDriver
+from auto_insurance.identity.deps import driver_for, drivers_for
+from auto_insurance.identity.policy import Action
 from auto_insurance.infra.http.deps import ReadTx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.pagination import Page, PageParams
@@ -27,7 +28,8 @@ from auto_insurance.portal.service import PortalService
 
 router = APIRouter(tags=["trips"])
 Portal = Annotated[PortalService, service(PortalService)]
-ERRORS = problems(401, 404, 422, 503)
+Driver = Annotated[str, driver_for(Action.READ_TRIPS)]
+ERRORS = problems(401, 403, 404, 422, 503)
 
 
 class TripQuery:
@@ -58,7 +60,7 @@ Filters = Annotated[TripQuery, Depends()]
 async def all_trips(
     uow: ReadTx,
     portal: Portal,
-    driver_id: VisibleDriver,
+    driver_id: Annotated[str | None, drivers_for(Action.READ_TRIPS)],
     page: PageParams,
     filters: Filters,
 ) -> Page[TripItem]:
@@ -69,16 +71,14 @@ async def all_trips(
 
 
 @router.get("/drivers/{driver_id}/trips", summary="A driver's trips", responses=ERRORS)
-async def trips(
-    uow: ReadTx, portal: Portal, driver_id: AccessibleDriver, page: PageParams, filters: Filters
-) -> Page[TripItem]:
+async def trips(uow: ReadTx, portal: Portal, driver_id: Driver, page: PageParams, filters: Filters) -> Page[TripItem]:
     """List trips, newest first."""
     items, total = await portal.list_trips(uow, filters.of(driver_id), page=page.page, page_size=page.page_size)
     return Page[TripItem].of(items, total, page)
 
 
 @router.get("/drivers/{driver_id}/trips/summary", summary="Totals over all trips", responses=ERRORS)
-async def trips_summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> TripsSummary:
+async def trips_summary(uow: ReadTx, portal: Portal, driver_id: Driver) -> TripsSummary:
     """Add up all completed trips."""
     return await portal.trips_summary(uow, driver_id)
 
@@ -90,7 +90,7 @@ async def trips_summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver
 async def statistics(
     uow: ReadTx,
     portal: Portal,
-    driver_id: AccessibleDriver,
+    driver_id: Driver,
     period_days: Annotated[int, Query(ge=1, le=3660, description="Days back from now.")] = 30,
 ) -> TripStatistics:
     """Give rates per 100 miles and shares of miles. Unknown is null, never zero."""
@@ -98,7 +98,7 @@ async def statistics(
 
 
 @router.get("/drivers/{driver_id}/summary", summary="The numbers of a driver's first page", responses=ERRORS)
-async def summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> DriverSummary:
+async def summary(uow: ReadTx, portal: Portal, driver_id: Driver) -> DriverSummary:
     """Give score, premium and recent driving at a glance."""
     return await portal.summary(uow, driver_id)
 
@@ -107,7 +107,7 @@ async def summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> D
 async def alerts(
     uow: ReadTx,
     portal: Portal,
-    driver_id: AccessibleDriver,
+    driver_id: Driver,
     page: PageParams,
     days: Annotated[int, Query(ge=1, le=3660, description="Days back from now.")] = 30,
 ) -> Page[AlertItem]:
@@ -117,7 +117,9 @@ async def alerts(
 
 
 @router.get("/drivers/{driver_id}/risk-factors", summary="What moves the risk score", responses=ERRORS)
-async def risk_factors(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> RiskFactors:
+async def risk_factors(
+    uow: ReadTx, portal: Portal, driver_id: Annotated[str, driver_for(Action.READ_RISK)]
+) -> RiskFactors:
     """Give the factors behind the newest score, the strongest first."""
     return await portal.risk_factors(uow, driver_id)
 
@@ -126,7 +128,7 @@ async def risk_factors(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver)
 async def trip(
     uow: ReadTx,
     portal: Portal,
-    driver_id: AccessibleDriver,
+    driver_id: Driver,
     trip_id: UUID,
     max_points: Annotated[int, Query(ge=2, le=20_000, description="The path is thinned to this many points.")] = 2000,
 ) -> TripDetail:
