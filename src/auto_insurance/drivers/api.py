@@ -9,6 +9,7 @@ from fastapi import APIRouter, Body, Path, status
 from auto_insurance.drivers.schemas import (
     ContactUpdate,
     DeviceAssign,
+    DeviceKeyFactsView,
     DeviceKeyView,
     DeviceRetired,
     DeviceView,
@@ -126,6 +127,24 @@ async def rotate_key(
 ) -> DeviceKeyView:
     """Return a new key, this once; the old one ends now or after ``grace_s``."""
     return DeviceKeyView.of(driver_id, await drivers.rotate_key(uow, driver_id, device_id, body or KeyRotate()))
+
+
+@router.get(
+    "/{driver_id}/devices/{device_id}/keys",
+    responses=problems(401, 403, 404, 422),
+    summary="A device's keys",
+)
+async def list_device_keys(
+    admin: _DeviceManager,
+    driver_id: AccessibleDriver,
+    device_id: _DeviceId,
+    drivers: _Drivers,
+    page: PageParams,
+    uow: Tx,
+) -> Page[DeviceKeyFactsView]:
+    """List a device's keys, ended ones too, newest first: how each begins, when it was made, used and ends."""
+    found, total = await drivers.device_keys(uow, driver_id, device_id, limit=page.limit, offset=page.offset)
+    return Page.of([DeviceKeyFactsView.of(key) for key in found], total, page)
 
 
 @router.delete(

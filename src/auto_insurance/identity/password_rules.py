@@ -20,6 +20,7 @@ COMMON = frozenset(
     """.split()  # noqa: SIM905 - a list of words
 )
 """The ones of 12 characters and more at the head of published lists."""
+_PADDING = "0123456789!?.,;:-_#*+$%&@/ "
 ROOTS = frozenset(
     """
     password passw0rd passwort admin administrator welcome qwerty qwertz letmein iloveyou changeme secret monkey
@@ -38,5 +39,5 @@ def check_password_rules(password: str, *, username: str, email: str | None = No
     folded = normal(password).casefold()
     if folded in {username.casefold(), (email or "").casefold()}:
         raise WeakPassword("A password is neither the username nor the e-mail address.", field)
-    if folded in COMMON or folded.strip("0123456789!?.,;:-_#*+$%&@/ ") in ROOTS | {"", username.casefold()}:
+    if folded in COMMON or folded.strip(_PADDING) in ROOTS | {"", username.casefold().strip(_PADDING)}:
         raise WeakPassword("This password is one of the commonest; take another one.", field)

@@ -179,6 +179,12 @@ class UserPatch(Input):
     driver_id: DriverLink | None = None
     is_active: bool | None = None
 
+    @model_validator(mode="after")
+    def _fit(self) -> UserPatch:
+        if self.roles is not None and Role.SERVICE in self.roles and len(self.roles) > 1:
+            raise ValueError("an integration has the role service alone")
+        return self
+
     def changes(self) -> dict[str, object]:
         """Return the fields that were sent; null clears e-mail address and driver, and means nothing elsewhere."""
         sent = self.model_dump(exclude_unset=True, mode="python")
