@@ -76,7 +76,7 @@ async def test_another_instance_sees_what_ended_within_its_second(people: People
     tokens = await people.auth.login("driver0001", "password0001", address="a")
     second = await people.auth.login("driver0001", "password0001", address="a")
     person = await there.auth.authenticate(tokens.access_token)
-    assert (await there.auth.authenticate(key)).scopes == {"read:risk"}
+    assert (await there.auth.authenticate(key)).scopes == frozenset({"read:risk"})
     async with people.db.begin() as uow:
         await admin.change(uow, person.user_id, {"roles": frozenset({Role.AUDITOR})})
         await people.auth.api_keys.revoke(uow, issued.facts.key_id)
