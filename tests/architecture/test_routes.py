@@ -174,7 +174,7 @@ def _app(router: APIRouter) -> FastAPI:
         ("no-model", "response model"),
         ("admin", "[403]"),
         ("action", "[403]"),
-        ("of/{driver_id}", "[404]"),
+        ("of/{driver_id}", "404]"),
         ("limit", "limit is not bounded"),
         ("search", "search is not bounded"),
         ("ids", "ids is not bounded"),
