@@ -1,7 +1,7 @@
 """API keys, password resets, sign-in by an identity provider; sessions tell how and from where.
 
 Revision ID: 0028_accounts
-Revises: 0031_webhooks
+Revises: 0033_score_traces
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0028_accounts"
-down_revision = "0031_webhooks"
+down_revision = "0033_score_traces"
 branch_labels = None
 depends_on = None
 
