@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from auto_insurance.bootstrap import accounts
+from auto_insurance.bootstrap import accounts, privacy
 from auto_insurance.bootstrap.container import Container, metadata
 from auto_insurance.claims import service as claims_services
 from auto_insurance.drivers.service import DriverService
@@ -48,6 +48,7 @@ from auto_insurance.telematics.service import (
     RightsChecker,
     RightsOptions,
     TelematicsService,
+    WithheldWatch,
 )
 from auto_insurance.trips.disputes import TripDisputes
 from auto_insurance.trips.service import TripService
@@ -84,8 +85,7 @@ def _compose(container: Container) -> None:
     contacts = ContactBook(database)
     archive = ArchiveWatch(database, telematics.policy.archived)
     trips = TripService()
-    simulated_may_price = not settings.is_production or settings.ml.allow_simulated
-    models = ModelRegistry(RegistryOptions(simulated_may_price=simulated_may_price))
+    models = ModelRegistry(_registry(settings))
     risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
     plans = PlanRegistry()
     limiter = RateLimiter(container.redis)
@@ -105,6 +105,7 @@ def _compose(container: Container) -> None:
             contacts,
             telematics.policy,
             archive,
+            WithheldWatch(database, drivers),
         ),
         DeviceHealthService(drivers),
         ImportService(drivers),
@@ -131,6 +132,12 @@ def _compose(container: Container) -> None:
         *webhooks_composition.compose(settings, database),
     ):
         services[type(service)] = service
+    for service in privacy.compose(container, archive_options(settings), limiter):
+        services[type(service)] = service
+
+
+def _registry(settings: Settings) -> RegistryOptions:
+    return RegistryOptions(simulated_may_price=not settings.is_production or settings.ml.allow_simulated)
 
 
 def predictor(settings: Settings) -> Predictor:

@@ -36,6 +36,7 @@ _TABLES = (
     "policies.models",
     "policies.models_ledger",
     "policies.models_billing",
+    "privacy.models",
     "webhooks.models",
 )
 

@@ -27,6 +27,7 @@ from auto_insurance.webhooks import handlers as webhooks_handlers
 ROUTED = (
     "identity",
     "drivers",
+    "privacy",
     "telematics",
     "trips",
     "risk",

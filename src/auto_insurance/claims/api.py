@@ -20,7 +20,8 @@ from auto_insurance.claims.schemas import (
 )
 from auto_insurance.claims.service import ClaimFilter, ClaimIntake, ClaimService, viewer_of
 from auto_insurance.claims.views import claim_out, detail_out
-from auto_insurance.identity.deps import drivers_for, may, staff
+from auto_insurance.drivers.service import Precision
+from auto_insurance.identity.deps import MayLocate, drivers_for, may, staff
 from auto_insurance.identity.permissions import Permission
 from auto_insurance.identity.policy import ME, Action, resolve_driver
 from auto_insurance.identity.schemas import Principal
@@ -36,6 +37,7 @@ Intake = Annotated[ClaimIntake, service(ClaimIntake)]
 ClaimId = Annotated[str, Path(pattern=r"^CLM-[0-9]{6,12}$", description="A claim's number.", examples=["CLM-000001"])]
 Reader = Annotated[Principal, may(Action.READ_CLAIMS)]
 Reporter = Annotated[Principal, may(Action.REPORT_CLAIMS)]
+Manager = Annotated[Principal, staff(Permission.MANAGE_CLAIMS)]
 Editor = Annotated[Principal, may(Action.EDIT_CLAIMS)]
 MAX_VERSION = 1000
 
@@ -65,8 +67,20 @@ def driver_of(caller: Principal, driver_id: str | None) -> str:
     return resolve_driver(caller, Action.REPORT_CLAIMS, driver_id or ME)
 
 
-async def _shown(claims: ClaimService, uow: UnitOfWork, claim_id: str, caller: Principal) -> ClaimDetail:
-    return detail_out(await claims.dossier(uow, claim_id, caller), viewer_of(caller))
+class Seer:
+    """Shows a claim as exact as the caller may see its places."""
+
+    def __init__(self, caller: Reader, locates: MayLocate, claims: Claims) -> None:
+        self._caller, self._locates, self._claims = caller, locates, claims
+        self._precision = Precision()
+
+    async def shown(self, uow: UnitOfWork, claim_id: str, version: int | None = None) -> ClaimDetail:
+        """Return a claim with its evidence. Raises what ``ClaimService.dossier`` raises."""
+        detail = detail_out(await self._claims.dossier(uow, claim_id, self._caller, version), viewer_of(self._caller))
+        return (await self._precision.of_each(uow, self._caller, self._locates, [detail]))[0]
+
+
+Sight = Annotated[Seer, Depends()]
 
 
 @router.post(
@@ -76,9 +90,7 @@ async def _shown(claims: ClaimService, uow: UnitOfWork, claim_id: str, caller: P
     responses=problems(401, 403, 404, 409, 422, 503),
     summary="Report a loss",
 )
-async def report(
-    body: ClaimIn, caller: Reporter, claims: Claims, intake: Intake, once: OnceIfAsked, uow: Tx
-) -> Response:
+async def report(body: ClaimIn, caller: Reporter, sight: Sight, intake: Intake, once: OnceIfAsked, uow: Tx) -> Response:
     """Take a first notice of loss, check the cover at its time and freeze the telemetry around it.
 
     If the device reported a crash at that time, its draft is completed.
@@ -86,7 +98,7 @@ async def report(
 
     async def work() -> ClaimDetail:
         claim = await intake.report(uow, driver_of(caller, body.driver_id), body, caller)
-        return await _shown(claims, uow, claim.claim_id, caller)
+        return await sight.shown(uow, claim.claim_id)
 
     return await once.run(caller.user_id, work, status=status.HTTP_201_CREATED)
 
@@ -107,25 +119,23 @@ async def list_claims(
 @router.get("/{claim_id}", responses=problems(401, 403, 404, 422), summary="A claim with its evidence")
 async def get_claim(
     claim_id: ClaimId,
-    caller: Reader,
-    claims: Claims,
+    sight: Sight,
     uow: ReadTx,
     evidence_version: Annotated[
         int | None, Query(ge=1, le=MAX_VERSION, description="Which frozen version to show; the newest by default.")
     ] = None,
 ) -> ClaimDetail:
     """Return moves, money, cover and the telemetry around the loss: path (GeoJSON), speeds, checksum."""
-    dossier = await claims.dossier(uow, claim_id, caller, evidence_version)
-    return detail_out(dossier, viewer_of(caller))
+    return await sight.shown(uow, claim_id, evidence_version)
 
 
 @router.patch("/{claim_id}", responses=problems(401, 403, 404, 409, 422), summary="Complete a draft")
 async def edit_claim(
-    claim_id: ClaimId, body: ClaimPatch, caller: Reporter, claims: Claims, intake: Intake, uow: Tx
+    claim_id: ClaimId, body: ClaimPatch, caller: Reporter, sight: Sight, intake: Intake, uow: Tx
 ) -> ClaimDetail:
     """Change the fields that are sent, while the claim is a draft."""
     await intake.edit(uow, claim_id, body, caller)
-    return await _shown(claims, uow, claim_id, caller)
+    return await sight.shown(uow, claim_id)
 
 
 @router.post(
@@ -133,10 +143,12 @@ async def edit_claim(
     responses=problems(401, 403, 404, 409, 422),
     summary="Move a claim",
 )
-async def move_claim(claim_id: ClaimId, body: TransitionIn, caller: Editor, claims: Claims, uow: Tx) -> ClaimDetail:
+async def move_claim(
+    claim_id: ClaimId, body: TransitionIn, caller: Editor, claims: Claims, sight: Sight, uow: Tx
+) -> ClaimDetail:
     """Move a claim to where it may go from where it stands; `may_move_to` names the ways."""
     await claims.move(uow, claim_id, body, caller)
-    return await _shown(claims, uow, claim_id, caller)
+    return await sight.shown(uow, claim_id)
 
 
 @router.post(
@@ -149,8 +161,9 @@ async def move_claim(claim_id: ClaimId, body: TransitionIn, caller: Editor, clai
 async def book_amount(
     claim_id: ClaimId,
     body: AmountIn,
-    admin: Annotated[Principal, staff(Permission.MANAGE_CLAIMS)],
+    admin: Manager,
     claims: Claims,
+    sight: Sight,
     once: Once,
     uow: Tx,
 ) -> Response:
@@ -158,7 +171,7 @@ async def book_amount(
 
     async def work() -> ClaimDetail:
         await claims.book(uow, claim_id, body, admin)
-        return await _shown(claims, uow, claim_id, admin)
+        return await sight.shown(uow, claim_id)
 
     return await once.run(admin.user_id, work, status=status.HTTP_201_CREATED)
 

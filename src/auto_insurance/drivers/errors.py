@@ -7,9 +7,13 @@ from auto_insurance.kernel.errors import AppError, ErrorKind, FieldError, Invali
 
 __all__ = [
     "AssignmentConflict",
+    "ConsentRefused",
     "DeviceNotFound",
     "DriverNotFound",
+    "ErasureClosed",
+    "ErasureNotFound",
     "ErasurePending",
+    "InvalidConsentTexts",
     "VehicleNotOfDriver",
     "VinTaken",
 ]
@@ -64,3 +68,36 @@ class ErasurePending(AppError):
 
     def __init__(self) -> None:
         super().__init__("This driver's erasure has been requested.")
+
+
+class ErasureClosed(AppError):
+    """The erasure request is decided."""
+
+    kind = ErrorKind.CONFLICT
+    code = "erasure_closed"
+
+
+class ErasureNotFound(AppError):
+    """No such erasure request."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "erasure_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such erasure request.")
+
+
+class ConsentRefused(InvalidInput):
+    """A decision about a purpose that does not exist, or about a text that is not the one of now."""
+
+    code = "consent_refused"
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message, errors=[FieldError(field, "consent_refused", message)])
+
+
+class InvalidConsentTexts(AppError):
+    """The shipped texts of the purposes are not usable."""
+
+    kind = ErrorKind.INVALID
+    code = "invalid_consent_texts"

@@ -1,9 +1,10 @@
-"""Tables of drivers, vehicles, devices, who had which device when, and erasure requests."""
+"""Tables of drivers, vehicles, devices, who had which device when, consents and erasure requests."""
 
 from __future__ import annotations
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     Date,
@@ -12,6 +13,7 @@ from sqlalchemy import (
     Identity,
     Index,
     Integer,
+    PrimaryKeyConstraint,
     Sequence,
     SmallInteger,
     Table,
@@ -20,7 +22,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import ExcludeConstraint
+from sqlalchemy.dialects.postgresql import JSONB, ExcludeConstraint
 
 from auto_insurance.infra.db.metadata import metadata
 
@@ -48,10 +50,32 @@ drivers = Table(
     Column("status", Text, nullable=False, server_default=text("'active'")),
     Column("enrolled_at", DateTime(timezone=True), nullable=False),
     Column("updated_at", DateTime(timezone=True), nullable=False),
+    Column("telemetry_withheld", Boolean, nullable=False, server_default=text("false")),
     CheckConstraint("coverage IN ('liability', 'standard', 'full')", name="coverage"),
-    CheckConstraint("status IN ('active', 'erasure_requested')", name="status"),
+    CheckConstraint("status IN ('active', 'erasure_requested', 'erased')", name="status"),
     CheckConstraint("declared_annual_mileage >= 0 AND prior_claims >= 0", name="not_negative"),
+    Index("ix_drivers_withheld", "driver_id", postgresql_where=text("telemetry_withheld")),
 )
+"""``telemetry_withheld``: events of the driver's devices are not taken. It follows from the consents."""
+
+driver_consents = Table(
+    "driver_consents",
+    metadata,
+    Column("driver_id", Text, ForeignKey("drivers.driver_id"), nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("granted", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("basis", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("decided_by", Uuid),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("driver_id", "purpose", "seq"),
+    CheckConstraint("source IN ('enrolment', 'driver', 'staff', 'erasure')", name="source"),
+    CheckConstraint("seq >= 1 AND version >= 1", name="positive"),
+)
+"""What each driver decided, when and on which text: rows are added, the one with the highest ``seq`` holds. A purpose
+without a row is as its default says."""
 
 vehicles = Table(
     "vehicles",
@@ -123,11 +147,21 @@ erasure_requests = Table(
     Column("requested_by", Uuid, ForeignKey("users.user_id", ondelete="SET NULL")),
     Column("requested_at", DateTime(timezone=True), nullable=False),
     Column("status", Text, nullable=False, server_default=text("'requested'")),
-    CheckConstraint("status IN ('requested', 'done', 'refused')", name="status"),
+    Column("source", Text, nullable=False, server_default=text("'person'")),
+    Column("decided_by", Text),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("note", Text),
+    Column("subject", JSONB(none_as_null=True)),
+    CheckConstraint("status IN ('requested', 'running', 'done', 'refused')", name="status"),
+    CheckConstraint("source IN ('person', 'retention')", name="source"),
     Index(
         "uq_erasure_requests_open",
         "driver_id",
         unique=True,
-        postgresql_where=text("status = 'requested'"),
+        postgresql_where=text("status IN ('requested', 'running')"),
     ),
+    Index("ix_erasure_requests_requested_at", "requested_at"),
+    Index("ix_erasure_requests_finished_at", "finished_at", postgresql_where=text("status = 'done'")),
 )
+"""``subject`` holds the ids by which the driver's data are found, while the erasure runs; it goes with the data."""

@@ -1,20 +1,18 @@
-"""All SQL of drivers, vehicles and erasure requests. That of devices is in ``repository_devices``."""
+"""All SQL of drivers and vehicles. That of devices, consents and erasure requests is in modules beside this one."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Row, Text, any_, bindparam, func, insert, select, text, true, update
+from sqlalchemy import Row, Text, any_, bindparam, func, select, text, true, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
-from auto_insurance.drivers.models import driver_numbers, drivers, erasure_requests, vehicle_numbers, vehicles
+from auto_insurance.drivers.models import driver_numbers, drivers, vehicle_numbers, vehicles
 from auto_insurance.drivers.schemas import (
     DriverFacts,
     DriverView,
-    ErasureView,
     VehicleCreate,
     VehicleFacts,
     VehicleView,
@@ -155,28 +153,3 @@ async def owns_vehicle(uow: UnitOfWork, driver_id: str, vehicle_id: str) -> bool
     """Return whether the vehicle is the driver's."""
     query = select(vehicles.c.vehicle_id).where(vehicles.c.vehicle_id == vehicle_id, vehicles.c.driver_id == driver_id)
     return (await uow.conn.execute(query)).scalar_one_or_none() is not None
-
-
-async def open_erasure(uow: UnitOfWork, driver_id: str) -> ErasureView | None:
-    """Return the driver's erasure request that waits for staff."""
-    query = select(erasure_requests).where(
-        erasure_requests.c.driver_id == driver_id, erasure_requests.c.status == "requested"
-    )
-    row = (await uow.conn.execute(query)).one_or_none()
-    return _erasure(row) if row is not None else None
-
-
-async def insert_erasure(uow: UnitOfWork, driver_id: str, requested_by: UUID) -> ErasureView:
-    """Record an erasure request."""
-    query = (
-        insert(erasure_requests)
-        .values(request_id=ids.new_uuid(), driver_id=driver_id, requested_by=requested_by, requested_at=clock.now())
-        .returning(erasure_requests)
-    )
-    return _erasure((await uow.conn.execute(query)).one())
-
-
-def _erasure(row: Row[*tuple[Any, ...]]) -> ErasureView:
-    return ErasureView(
-        request_id=row.request_id, driver_id=row.driver_id, status=row.status, requested_at=row.requested_at
-    )

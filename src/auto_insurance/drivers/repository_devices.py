@@ -38,6 +38,7 @@ async def histories(uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, D
             device_assignments.c.valid_from,
             device_assignments.c.valid_to,
             drivers.c.time_zone,
+            drivers.c.telemetry_withheld,
         )
         .outerjoin(device_assignments, device_assignments.c.device_id == devices.c.device_id)
         .outerjoin(drivers, drivers.c.driver_id == device_assignments.c.driver_id)
@@ -57,6 +58,25 @@ async def devices_of(uow: UnitOfWork, driver_id: str) -> list[str]:
     c = device_assignments.c
     query = select(c.device_id).distinct().where(c.driver_id == driver_id).order_by(c.device_id)
     return list((await uow.conn.execute(query)).scalars())
+
+
+async def held_now(uow: UnitOfWork, driver_id: str) -> list[str]:
+    """Return the devices whose open assignment is the driver's, in order."""
+    c = device_assignments.c
+    query = select(c.device_id).where(c.driver_id == driver_id, c.valid_to.is_(None)).order_by(c.device_id)
+    return list((await uow.conn.execute(query)).scalars())
+
+
+async def withheld_devices(uow: UnitOfWork, limit: int) -> frozenset[str]:
+    """Return the devices, at most ``limit``, whose driver of now withholds telemetry."""
+    c = device_assignments.c
+    query = (
+        select(c.device_id)
+        .join(drivers, drivers.c.driver_id == c.driver_id)
+        .where(drivers.c.telemetry_withheld, c.valid_to.is_(None))
+        .limit(limit)
+    )
+    return frozenset((await uow.conn.execute(query)).scalars())
 
 
 async def oldest_transaction(uow: UnitOfWork) -> int:
@@ -82,7 +102,12 @@ def _span(row: Row[*tuple[Any, ...]]) -> Span:
     return Span(
         from_us=clock.to_us(row.valid_from),
         to_us=clock.to_us(row.valid_to) if row.valid_to is not None else None,
-        assignment=Assignment(driver_id=row.driver_id, vehicle_id=row.vehicle_id, time_zone=row.time_zone),
+        assignment=Assignment(
+            driver_id=row.driver_id,
+            vehicle_id=row.vehicle_id,
+            time_zone=row.time_zone,
+            withheld=row.telemetry_withheld,
+        ),
     )
 
 

@@ -45,6 +45,7 @@ class DriverStatus(StrEnum):
 
     ACTIVE = "active"
     ERASURE_REQUESTED = "erasure_requested"
+    ERASED = "erased"
 
 
 # --- what other domains read ---
@@ -85,6 +86,8 @@ class Assignment(msgspec.Struct, frozen=True, kw_only=True):
     driver_id: str
     vehicle_id: str | None
     time_zone: str
+    withheld: bool = False
+    """Whether the driver does not allow telemetry now, or was erased."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -112,6 +115,23 @@ class DeviceHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 def _start(span: Span) -> int:
     return span.from_us
+
+
+class Purpose(StrEnum):
+    """The purposes that processing asks for. What each means is in ``data/consents.toml``."""
+
+    TELEMATICS = "telematics"
+    """Events are taken at all."""
+    TELEMATICS_PRICING = "telematics_pricing"
+    """Scores move the price."""
+    LOCATION_HISTORY = "location_history"
+    """Places of past trips are kept and shown to staff who may locate."""
+    COACHING = "coaching"
+    """Tips are drawn from the own driving."""
+    TRAINING = "training"
+    """The driving is in the data that models learn from."""
+    MARKETING = "marketing"
+    THIRD_PARTY_SHARING = "third_party_sharing"
 
 
 # --- HTTP ---
@@ -311,3 +331,53 @@ class ErasureView(BaseModel):
     driver_id: str
     status: str
     requested_at: datetime
+
+
+class ErasureRequest(BaseModel):
+    """An erasure request as staff see it."""
+
+    request_id: UUID
+    driver_id: str
+    status: str
+    source: str = Field(description="`person`: somebody asked; `retention`: the account was idle for too long.")
+    requested_at: datetime
+    decided_by: str | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    note: str | None
+
+
+class ConsentView(BaseModel):
+    """What a driver decided for one purpose, and the text that it is about."""
+
+    purpose: str
+    title: str
+    text: str
+    version: int = Field(description="Of the text now; a new version does not undo what was decided on an older one.")
+    basis: str = Field(description="`contract`, `legitimate_interest` or `consent`: what the processing rests on.")
+    granted: bool
+    granted_version: int | None = Field(description="The text that was decided on; null where the default holds.")
+    decided_at: datetime | None
+    source: str | None = Field(description="`enrolment`, `driver`, `staff` or `erasure`; null where the default holds.")
+    without: str = Field(description="What is not done without it.")
+
+
+class Consents(BaseModel):
+    """All purposes of a driver."""
+
+    driver_id: str
+    consents: list[ConsentView]
+
+
+class ConsentChange(_Input):
+    """A decision. To grant, name the version of the text that was read; to withdraw, none is needed."""
+
+    purpose: Annotated[str, Field(max_length=64)]
+    granted: bool
+    version: Annotated[int, Field(ge=1, le=10_000)] | None = None
+
+
+class ConsentsChange(_Input):
+    """Decisions; a purpose that is absent stays as it is."""
+
+    consents: Annotated[list[ConsentChange], Field(min_length=1, max_length=50)]

@@ -9,7 +9,9 @@ from uuid import UUID
 
 import structlog
 
-from auto_insurance.drivers import repository, repository_devices
+from auto_insurance.drivers import repository, repository_devices, repository_erasures
+from auto_insurance.drivers.consents import ConsentService
+from auto_insurance.drivers.erasures import ErasureDesk
 from auto_insurance.drivers.errors import (
     AssignmentConflict,
     DeviceNotFound,
@@ -19,6 +21,7 @@ from auto_insurance.drivers.errors import (
     VinTaken,
 )
 from auto_insurance.drivers.known_devices import KnownDevices
+from auto_insurance.drivers.precision import Precision
 from auto_insurance.drivers.schemas import (
     ContactUpdate,
     DeviceAssign,
@@ -38,6 +41,7 @@ from auto_insurance.identity.service import DeviceKeyService, UserService
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 
+__all__ = ["MAX_IDS", "ConsentService", "DriverOptions", "DriverService", "ErasureDesk", "KnownDevices", "Precision"]
 log = structlog.get_logger(__name__)
 MAX_IDS = 1000
 """Most ids per call of the set-based reads over HTTP; in-process callers may ask for more at once."""
@@ -61,6 +65,7 @@ class DriverService:
         self._users = users
         self._keys = keys
         self._options = options or DriverOptions()
+        self._consents = ConsentService()
 
     # --- for other domains: set-based, one query each ---
 
@@ -71,6 +76,10 @@ class DriverService:
     async def histories_of(self, uow: UnitOfWork, driver_id: str) -> dict[str, DeviceHistory]:
         """Return whose each device was, when, of the devices that are or were a driver's."""
         return await self.assignments(uow, await repository_devices.devices_of(uow, driver_id))
+
+    async def withheld_devices(self, uow: UnitOfWork, limit: int) -> frozenset[str]:
+        """Return the devices, at most ``limit``, of drivers who do not allow telemetry now."""
+        return await repository_devices.withheld_devices(uow, limit)
 
     def known_devices(self) -> KnownDevices:
         """Return a memory of assignments for one consumer: the same answers, without reading each device each time."""
@@ -117,6 +126,7 @@ class DriverService:
                 break
         else:
             raise RuntimeError("no free driver id")
+        await self._consents.record_defaults(uow, driver_id)
         if new.vehicle is not None:
             await self.add_vehicle(uow, driver_id, new.vehicle)
         if new.login is not None:
@@ -138,6 +148,7 @@ class DriverService:
         driver_id = f"DRV{number:03d}"
         if await repository.insert_driver(uow, driver_id, self._values(new)):
             await repository.reserve_driver_number(uow, number)
+            await self._consents.record_defaults(uow, driver_id)
             if new.vehicle is not None:
                 await self.add_vehicle(uow, driver_id, new.vehicle)
         return await self.get(uow, driver_id)
@@ -160,12 +171,12 @@ class DriverService:
     async def request_erasure(self, uow: UnitOfWork, driver_id: str, requested_by: UUID) -> ErasureView:
         """Record the wish to be erased; asking again returns the same request. Raises ``DriverNotFound``."""
         await self._locked(uow, driver_id)
-        pending = await repository.open_erasure(uow, driver_id)
+        pending = await repository_erasures.open_erasure(uow, driver_id)
         if pending is not None:
             return pending
         await repository.update_driver(uow, driver_id, {"status": DriverStatus.ERASURE_REQUESTED.value})
         log.info("erasure_requested", driver_id=driver_id)
-        return await repository.insert_erasure(uow, driver_id, requested_by)
+        return await repository_erasures.insert_erasure(uow, driver_id, requested_by)
 
     # --- vehicles ---
 

@@ -27,6 +27,7 @@ from auto_insurance.kernel import clock
 from auto_insurance.policies.billing_jobs import BillingJobs
 from auto_insurance.policies.calendar import PolicyCalendar
 from auto_insurance.pricing.service import PricingService
+from auto_insurance.privacy.service import ErasureService, RetentionService
 from auto_insurance.risk.book import BookScoring
 from auto_insurance.risk.drift import DriftWatch
 from auto_insurance.telematics.archive import Archiver
@@ -42,6 +43,8 @@ METRICS_EVERY_S = 15.0
 POLICIES_EVERY_S = 30.0
 NIGHTLY_EVERY_S = 60.0
 BILLING_EVERY_S = 600.0
+ERASURES_EVERY_S = 30.0
+KEEPING_EVERY_S = 24 * 3600.0
 PULSE_S = 2.0
 HANDLED_KEPT = timedelta(days=35)
 """Longer than any topic keeps its records, so that no event can come again after its note is gone."""
@@ -113,6 +116,18 @@ async def led(uow: UnitOfWork, work: Coroutine[Any, Any, object]) -> None:
     task.result()
 
 
+async def erase(container: Container) -> None:
+    """Carry out the erasures that staff decided on; each is one process's at a time, and goes on after a crash."""
+    await container.get(ErasureService).run_begun()
+
+
+async def keep_no_longer(container: Container) -> None:
+    """Let go of what was kept for long enough; of several schedulers one does it."""
+    async with leading(container.database, "privacy_retention") as uow:
+        if uow is not None:
+            await led(uow, container.get(RetentionService).run())
+
+
 async def move_policies(container: Container) -> None:
     """Begin, end, offer and renew the terms whose time has come."""
     await container.get(PolicyCalendar).run()
@@ -131,6 +146,8 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
             ("trim", TRIM_EVERY_S, container.log.trim),
             ("prune", PRUNE_EVERY_S, lambda: prune(container)),
             ("billing", BILLING_EVERY_S, lambda: until(stop, bill(container))),
+            ("erasures", ERASURES_EVERY_S, lambda: until(stop, erase(container))),
+            ("privacy_retention", KEEPING_EVERY_S, lambda: until(stop, keep_no_longer(container))),
             ("nightly_scoring", NIGHTLY_EVERY_S, lambda: score_nightly(container)),
             ("policies", POLICIES_EVERY_S, lambda: move_policies(container)),
             ("business_metrics", METRICS_EVERY_S, lambda: collect(container.database)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query
@@ -165,6 +165,11 @@ def _may(action: Action) -> Callable[..., Any]:
     return permitted
 
 
+async def located_by(principal: CurrentUser) -> Callable[[str], bool]:
+    """Return what tells whether the caller may see raw positions of a driver."""
+    return partial(policy.may_locate, principal)
+
+
 def driver_for(action: Action) -> Any:
     """Return a dependency: the path's driver if the caller may do this with it.
 
@@ -248,6 +253,7 @@ async def device_or_driver(key: _Key, credentials: _Credentials, keys: _Keys, au
 
 
 PUBLIC = Depends(public)
+MayLocate = Annotated[Callable[[str], bool], Depends(located_by)]
 AccessibleDriver = Annotated[str, driver_for(Action.READ)]
 """A driver of the path whose own facts are read; other actions name themselves: ``driver_for``."""
 VisibleDriver = Annotated[str | None, drivers_for(Action.READ)]

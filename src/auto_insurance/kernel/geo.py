@@ -28,3 +28,12 @@ def turn_deg(before: float, after: float) -> float:
     """Return the signed change of course in degrees, -180 < turn <= 180, right positive."""
     turn = (after - before) % 360.0
     return turn - 360.0 if turn > 180.0 else turn
+
+
+GRID_DEG = 0.01
+"""About 1.1 km of latitude: the raster to which positions are made coarse."""
+
+
+def coarse(degrees_: float) -> float:
+    """Return a latitude or longitude on the raster of ``GRID_DEG``."""
+    return round(degrees_, 2)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, BaseModel
 
-from auto_insurance.identity.deps import driver_for, drivers_for
+from auto_insurance.drivers.service import Precision
+from auto_insurance.identity.deps import CurrentUser, MayLocate, driver_for, drivers_for
 from auto_insurance.identity.policy import Action
 from auto_insurance.infra.http.deps import ReadTx, service
 from auto_insurance.infra.http.errors import problems
@@ -26,10 +28,30 @@ from auto_insurance.portal.schemas import (
 )
 from auto_insurance.portal.service import PortalService
 
+M = TypeVar("M", bound=BaseModel)
 router = APIRouter(tags=["trips"])
 Portal = Annotated[PortalService, service(PortalService)]
 Driver = Annotated[str, driver_for(Action.READ_TRIPS)]
 ERRORS = problems(401, 403, 404, 422, 503)
+
+
+class Seer:
+    """How exact the places of an answer are for the caller."""
+
+    def __init__(self, caller: CurrentUser, locates: MayLocate, uow: ReadTx) -> None:
+        self._caller, self._locates, self._uow = caller, locates, uow
+        self._precision = Precision()
+
+    async def each(self, items: Sequence[M]) -> list[M]:
+        """Return items that name their driver as exact as the caller may see each."""
+        return await self._precision.of_each(self._uow, self._caller, self._locates, items)
+
+    async def of(self, driver_id: str, items: Sequence[M]) -> list[M]:
+        """Return items about one driver as exact as the caller may see them."""
+        return await self._precision.of_driver(self._uow, self._caller, self._locates, driver_id, items)
+
+
+Sight = Annotated[Seer, Depends()]
 
 
 class TripQuery:
@@ -63,18 +85,21 @@ async def all_trips(
     driver_id: Annotated[str | None, drivers_for(Action.READ_TRIPS)],
     page: PageParams,
     filters: Filters,
+    sight: Sight,
 ) -> Page[TripItem]:
-    """List trips, newest first. A driver sees its own."""
+    """List trips, newest first. A driver sees its own; who may not locate sees places to about a kilometre."""
     wanted = filters.of(driver_id)
     items, total = await portal.list_trips(uow, wanted, page=page.page, page_size=page.page_size)
-    return Page[TripItem].of(items, total, page)
+    return Page[TripItem].of(await sight.each(items), total, page)
 
 
 @router.get("/drivers/{driver_id}/trips", summary="A driver's trips", responses=ERRORS)
-async def trips(uow: ReadTx, portal: Portal, driver_id: Driver, page: PageParams, filters: Filters) -> Page[TripItem]:
+async def trips(
+    uow: ReadTx, portal: Portal, driver_id: Driver, page: PageParams, filters: Filters, sight: Sight
+) -> Page[TripItem]:
     """List trips, newest first."""
     items, total = await portal.list_trips(uow, filters.of(driver_id), page=page.page, page_size=page.page_size)
-    return Page[TripItem].of(items, total, page)
+    return Page[TripItem].of(await sight.each(items), total, page)
 
 
 @router.get("/drivers/{driver_id}/trips/summary", summary="Totals over all trips", responses=ERRORS)
@@ -109,11 +134,12 @@ async def alerts(
     portal: Portal,
     driver_id: Driver,
     page: PageParams,
+    sight: Sight,
     days: Annotated[int, Query(ge=1, le=3660, description="Days back from now.")] = 30,
 ) -> Page[AlertItem]:
     """List what was grave on the last days' trips, newest first."""
     items, total = await portal.alerts(uow, driver_id, days, page=page.page, page_size=page.page_size)
-    return Page[AlertItem].of(items, total, page)
+    return Page[AlertItem].of(await sight.of(driver_id, items), total, page)
 
 
 @router.get("/drivers/{driver_id}/risk-factors", summary="What moves the risk score", responses=ERRORS)
@@ -130,7 +156,9 @@ async def trip(
     portal: Portal,
     driver_id: Driver,
     trip_id: UUID,
+    sight: Sight,
     max_points: Annotated[int, Query(ge=2, le=20_000, description="The path is thinned to this many points.")] = 2000,
 ) -> TripDetail:
     """Give path, events, score and the trip's effect on the indicated premium."""
-    return await portal.trip(uow, driver_id, trip_id, max_points=max_points)
+    found = await portal.trip(uow, driver_id, trip_id, max_points=max_points)
+    return (await sight.of(driver_id, [found]))[0]

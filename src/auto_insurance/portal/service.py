@@ -175,7 +175,8 @@ class PortalService:
     async def risk_factors(self, uow: UnitOfWork, driver_id: str) -> RiskFactors:
         """Return what moved the driver's newest score. Raises what ``DriverService.facts`` raises."""
         await self._drivers.facts(uow, driver_id)
-        return views.risk_factors(driver_id, await self._risk.latest(uow, driver_id))
+        score = await self._risk.latest(uow, driver_id)
+        return views.risk_factors(driver_id, None if score is None else await self._risk.advised(uow, score))
 
     async def _price_effect(self, uow: UnitOfWork, driver_id: str, trip_id: UUID) -> PriceEffect | None:
         """Compare the indicated premium with one without the trip; None while the trip does not count."""

@@ -9,6 +9,8 @@ from uuid import UUID
 
 import msgspec
 
+from auto_insurance.drivers.schemas import Purpose
+from auto_insurance.drivers.service import ConsentService
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.pricing import repository, service_store
@@ -69,6 +71,7 @@ class PricingService:
     ) -> None:
         self._rater = Rater(drivers, scores, plans or OnePlan())
         self._desk = QuoteDesk(self._rater, quotes or QuoteOptions())
+        self._consents = ConsentService()
 
     @property
     def rater(self) -> Rater:
@@ -166,9 +169,12 @@ class PricingService:
     # --- indicated premiums ---
 
     async def indicate(
-        self, uow: UnitOfWork, driver_id: str, score: Score, reason: str, *, correction: bool = False
+        self, uow: UnitOfWork, driver_id: str, score: Score | None, reason: str, *, correction: bool = False
     ) -> Premium | None:
         """Store what a score makes of the premium. None if price, worksheet, plan and model are as they were.
+
+        Without a score, or where the driver does not allow that driving moves the price, it is what the facts alone
+        make of it.
 
         A ``correction`` is due when what an earlier version rested on has changed: it is a version of its own, whose
         reason names the one that it corrects, and that one stays as it is.
@@ -176,10 +182,13 @@ class PricingService:
         first = await self.charge_initial(uow, driver_id)
         today = clock.now().date()
         charged = await repository.charged_on(uow, driver_id, today) or first
-        telematics = telematics_of(score.relativity, score.confidence, charged_relativity(charged))
-        case = await self._rater.case_of(uow, driver_id, today, telematics, charged.changes or NO_CHANGES)
+        basis = NO_DRIVING
+        if score is not None and await self._consents.allowed(uow, driver_id, Purpose.TELEMATICS_PRICING):
+            telematics = telematics_of(score.relativity, score.confidence, charged_relativity(charged))
+            basis = Basis(telematics=telematics, score_id=score.score_id, model_version=score.model_version)
+        case = await self._rater.case_of(uow, driver_id, today, basis.telematics, charged.changes or NO_CHANGES)
         before = await repository.latest(uow, driver_id, PremiumKind.INDICATED)
-        if before is not None and before.model_version == score.model_version:
+        if before is not None and before.model_version == basis.model_version:
             rating = rate(case.plan, case.inputs)
             if before.plan_version == rating.plan_version and before.worksheet == rating.worksheet:
                 return None
@@ -190,10 +199,29 @@ class PricingService:
             kind=PremiumKind.INDICATED,
             effective_date=today,
             inputs=case.inputs,
-            basis=Basis(telematics=telematics, score_id=score.score_id, model_version=score.model_version),
+            basis=basis,
             reason=reason,
         )
         return await service_store.store(uow, case.plan, version)
+
+    async def indicate_anew(self, uow: UnitOfWork, driver_id: str, reason: str) -> Premium | None:
+        """Store what the newest score, as far as it may price, makes of the premium now; None before the first score.
+
+        Raises an error of kind not_found for an unknown driver.
+        """
+        shown = await repository.latest(uow, driver_id, PremiumKind.INDICATED)
+        score = await self._rater.latest_score(uow, driver_id)
+        if shown is None and score is None:
+            return None
+        known = None
+        if score is not None:
+            known = Score(
+                score_id=score.score_id,
+                relativity=score.relativity,
+                confidence=score.confidence,
+                model_version=score.model_version,
+            )
+        return await self.indicate(uow, driver_id, known, reason)
 
     # --- reads ---
 

@@ -40,6 +40,8 @@ class Scores(Protocol):
 
     async def latest(self, uow: UnitOfWork, driver_id: str) -> RiskScore | None: ...
 
+    async def advised(self, uow: UnitOfWork, score: RiskScore) -> RiskScore: ...
+
 
 class CreditDesk(Protocol):
     """What is needed of policies. A reference has its effect once."""
@@ -84,7 +86,7 @@ class RewardService:
             totals=totals,
             streaks=[views.streak_out(rule, rules.running(rule, days)) for rule in held.streaks],
             next_milestone=next((goal for goal in milestones.items if not goal.reached), None),
-            tips=views.tips_out(await self._scores.latest(uow, driver_id)),
+            tips=views.tips_out(await self._advised(uow, driver_id)),
         )
 
     async def milestones(self, uow: UnitOfWork, driver_id: str) -> Goals:
@@ -98,9 +100,13 @@ class RewardService:
     async def tips(self, uow: UnitOfWork, driver_id: str) -> Tips:
         """Return what the driver's own driving suggests. Raises what ``DriverService.facts`` raises."""
         await self._drivers.facts(uow, driver_id)
-        score = await self._scores.latest(uow, driver_id)
+        score = await self._advised(uow, driver_id)
         at = None if score is None else score.calculated_at
         return Tips(driver_id=driver_id, calculated_at=at, tips=views.tips_out(score))
+
+    async def _advised(self, uow: UnitOfWork, driver_id: str) -> RiskScore | None:
+        score = await self._scores.latest(uow, driver_id)
+        return None if score is None else await self._scores.advised(uow, score)
 
     async def ledger(
         self, uow: UnitOfWork, driver_id: str, *, limit: int, offset: int

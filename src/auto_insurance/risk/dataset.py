@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 import polars as pl
 
-from auto_insurance.drivers.schemas import DriverFacts
+from auto_insurance.drivers.schemas import DriverFacts, Purpose
+from auto_insurance.drivers.service import ConsentService
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.risk import repository_exposure
@@ -63,6 +64,8 @@ class Dataset:
     """Driver-periods with cover in which not a mile was recorded: there is no exposure to learn from."""
     claims_without_driving: int
     claims_without_cover: int
+    withheld: int = 0
+    """Insured drivers who do not allow that models learn from them."""
 
 
 class DatasetBuilder:
@@ -74,18 +77,20 @@ class DatasetBuilder:
         self._drivers = drivers
         self._curve = curve
         self._window = timedelta(days=window_days)
+        self._consents = ConsentService()
 
     async def build(self, uow: UnitOfWork, wanted: DatasetRequest, progress: Progress | None = None) -> Dataset:
         """Return the data set. Trips and claims from ``until`` on change nothing in it.
 
         Raises ``NothingToLearnFrom`` if nobody was insured or no mile was driven under cover.
         """
-        rows = await self._rows(uow, wanted)
+        rows, withheld = await self._allowed(uow, await self._rows(uow, wanted))
         if not rows:
             raise NothingToLearnFrom("Nobody was insured in that time, as far as the events of policies tell.")
         known_by = wanted.known_by or clock.now()
         found = await repository_exposure.claims(uow, wanted.since, wanted.until, known_by)
-        claims, outside = count_claims(rows, [(one.driver_id, one.occurred_at) for one in found])
+        counted = [(one.driver_id, one.occurred_at) for one in found if one.driver_id not in withheld]
+        claims, outside = count_claims(rows, counted)
         features: list[dict[str, Doubles]] = []
         miles: list[Doubles] = []
         for start in range(0, len(rows), CHUNK):
@@ -109,7 +114,16 @@ class DatasetBuilder:
             without_driving=len(frame) - len(driven),
             claims_without_driving=int(claims.sum()) - int(driven["claims"].sum()),
             claims_without_cover=outside,
+            withheld=len(withheld),
         )
+
+    async def _allowed(self, uow: UnitOfWork, rows: list[DriverPeriod]) -> tuple[list[DriverPeriod], frozenset[str]]:
+        """Return the rows of drivers who allow that models learn from them, and who does not."""
+        drivers = sorted({row.driver_id for row in rows})
+        withheld: frozenset[str] = frozenset()
+        for start in range(0, len(drivers), CHUNK):
+            withheld |= await self._consents.withheld(uow, drivers[start : start + CHUNK], Purpose.TRAINING)
+        return [row for row in rows if row.driver_id not in withheld], withheld
 
     async def _rows(self, uow: UnitOfWork, wanted: DatasetRequest) -> list[DriverPeriod]:
         terms = [

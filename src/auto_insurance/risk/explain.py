@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from math import exp
 from typing import NamedTuple
 
+import msgspec
+
 from auto_insurance.risk.features import FEATURES
 from auto_insurance.risk.model import Contribution
-from auto_insurance.risk.schemas import Reason
+from auto_insurance.risk.schemas import Reason, RiskScore
 
 SMALLEST_EFFECT_PCT = 0.5
 """Smaller effects are no reason."""
@@ -69,6 +71,12 @@ def recommendations(ranked: Sequence[Reason], at_most: int = 3) -> list[Reason]:
         if reason.recommendation and reason.effect_pct >= SMALLEST_EFFECT_PCT:
             found.setdefault(reason.recommendation, reason)
     return list(found.values())[:at_most]
+
+
+def without_advice(score: RiskScore) -> RiskScore:
+    """Return a score whose reasons say what is, not what to do."""
+    plain = [msgspec.structs.replace(reason, recommendation=None) for reason in score.contributions]
+    return msgspec.structs.replace(score, contributions=plain)
 
 
 def _reason(part: Contribution) -> Reason:

@@ -71,16 +71,18 @@ class RiskReports:
         )
 
     async def recommendations(self, uow: UnitOfWork, driver_id: str) -> Recommendations:
-        """Return what the driver could change."""
-        return reports.recommendations_out(await self._risk.latest_or_first(uow, driver_id))
+        """Return what the driver could change; nothing where the driver does not want to be told."""
+        score = await self._risk.latest_or_first(uow, driver_id)
+        return reports.recommendations_out(await self._risk.advised(uow, score))
 
     async def factor_breakdown(self, uow: UnitOfWork, driver_id: str) -> RiskFactorBreakdown:
         """Return the newest score by groups of behaviour."""
-        return reports.factor_breakdown(await self._risk.latest_or_first(uow, driver_id))
+        score = await self._risk.latest_or_first(uow, driver_id)
+        return reports.factor_breakdown(await self._risk.advised(uow, score))
 
     async def profile_summary(self, uow: UnitOfWork, driver_id: str) -> RiskProfileSummary:
         """Return a driver's risk at a glance."""
-        score = await self._risk.latest_or_first(uow, driver_id)
+        score = await self._risk.advised(uow, await self._risk.latest_or_first(uow, driver_id))
         return reports.profile_summary(score, await repository.score_before(uow, driver_id, clock.now() - MONTH))
 
     async def batch(self, uow: UnitOfWork, request: BatchRequest) -> BatchAnswer:

@@ -8,7 +8,23 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import ARRAY, Date, Float, RowMapping, Text, cast, delete, func, insert, select, text, true
+from sqlalchemy import (
+    ARRAY,
+    Date,
+    Float,
+    RowMapping,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    select,
+    text,
+    true,
+)
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
@@ -26,6 +42,12 @@ async def add_scores(uow: UnitOfWork, scores: Sequence[RiskScore]) -> None:
     """Insert scores; one statement."""
     if scores:
         await uow.conn.execute(insert(risk_scores), [_row(score) for score in scores])
+
+
+async def forget_scores(uow: UnitOfWork, score_ids: Sequence[UUID]) -> int:
+    """Delete scores; returns how many."""
+    wanted = any_(bindparam("score_ids", list(score_ids), type_=ARRAY(Uuid)))
+    return (await uow.conn.execute(delete(risk_scores).where(risk_scores.c.score_id == wanted))).rowcount
 
 
 _COPIED = tuple(column.name for column in risk_scores.c)

@@ -12,13 +12,15 @@ import msgspec
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
-from auto_insurance.drivers.schemas import DriverFacts
+from auto_insurance.drivers.schemas import DriverFacts, Purpose
+from auto_insurance.drivers.service import ConsentService
 from auto_insurance.infra import tracing
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.kernel.events import new_event
 from auto_insurance.risk import repository
 from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.explain import without_advice
 from auto_insurance.risk.exposure import credibility
 from auto_insurance.risk.features import driver_features
 from auto_insurance.risk.model import ModelInfo
@@ -78,6 +80,7 @@ class RiskService:
         self._models = models or ModelRegistry()
         self._predictor = predictor or Predictor()
         self._options = options or RiskOptions()
+        self._consents = ConsentService()
 
     @property
     def model(self) -> ModelInfo:
@@ -135,6 +138,12 @@ class RiskService:
         """Return the driver's newest score, None before the first."""
         return (await repository.latest_scores(uow, [driver_id])).get(driver_id)
 
+    async def advised(self, uow: UnitOfWork, score: RiskScore) -> RiskScore:
+        """Return a score with its advice, or without any where the driver does not allow to be coached."""
+        if await self._consents.allowed(uow, score.driver_id, Purpose.COACHING):
+            return score
+        return without_advice(score)
+
     async def latest_many(self, uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str, RiskScore]:
         """Return the newest scores of those drivers that have one; one statement."""
         return await repository.latest_scores(uow, driver_ids)
@@ -142,6 +151,10 @@ class RiskService:
     async def get(self, uow: UnitOfWork, score_id: UUID) -> RiskScore | None:
         """Return a stored score, None if there is none."""
         return await repository.get_score(uow, score_id)
+
+    async def forget(self, uow: UnitOfWork, score_ids: Sequence[UUID]) -> int:
+        """Delete scores that nobody needs any more; returns how many."""
+        return await repository.forget_scores(uow, score_ids)
 
     async def judge(
         self, uow: UnitOfWork, model_version: str, features: Mapping[str, float | None], miles: float

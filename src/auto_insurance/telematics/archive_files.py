@@ -178,6 +178,23 @@ def scan(folder: Path, manifest: Manifest, driver_id: str, start: datetime, end:
     return found.sort("timestamp", "device_id", "event_id").collect()
 
 
+def rows_of(folder: Path, entry: FileEntry, driver_id: str, *, but: bool) -> Iterator[list[tuple[Any, ...]]]:
+    """Yield a driver's rows of a file, or (``but``) those of all others, a row group's worth at a time."""
+    import polars as pl  # noqa: PLC0415 - see the module's text
+
+    mine = pl.col("driver_id") == driver_id
+    frame = pl.read_parquet(folder / entry.name).filter(~mine if but else mine)
+    for part in frame.iter_slices(GROUP_ROWS):
+        yield part.rows()
+
+
+def siblings(folder: Path, month: str) -> list[Path]:
+    """Return the other folders of a month: what an attempt that died left behind."""
+    if not folder.parent.is_dir():
+        return []
+    return sorted(path for path in folder.parent.glob(f"{month}-*") if path.is_dir() and path != folder)
+
+
 def empty(schema: Schema) -> pl.DataFrame:
     """Return no events, with their columns."""
     import polars as pl  # noqa: PLC0415 - see the module's text

@@ -23,6 +23,7 @@ from auto_insurance.telematics.limits import MAX_TEXT, IngestPolicy, Reason, Rea
 from auto_insurance.telematics.records import Origin, record_of, records_of
 from auto_insurance.telematics.rights import RightsChecker
 from auto_insurance.telematics.uploads import Upload, open_event, open_upload
+from auto_insurance.telematics.withheld import WithheldWatch
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class IngestService:
         contacts: ContactBook,
         policy: IngestPolicy | None = None,
         archive: ArchiveWatch | None = None,
+        withheld: WithheldWatch | None = None,
     ) -> None:
         self._log = log
         self._rights = rights
@@ -70,6 +72,7 @@ class IngestService:
         self.policy = policy or IngestPolicy()
         self._judges = JudgeQueue(self.policy)
         self._archive = archive
+        self._withheld = withheld
 
     async def batch(self, body: bytes, sender: DevicePrincipal, *, any_age: bool, request_id: str | None) -> Receipt:
         """Return what became of each event of ``{"events": [...]}``; the accepted ones are durable then.
@@ -96,6 +99,8 @@ class IngestService:
         verdicts = await self._judges.judge(upload.events, received_us, any_age=any_age)
         for number, reason in (await self._rights.check(sender, verdicts)).items():
             verdicts.refused[number] = [reason]
+        if self._withheld is not None:
+            await self._withheld.refuse(verdicts)
         with tracing.span(f"append {topics.TELEMATICS_EVENTS}", kind="producer"):
             origin = Origin(received_us, any_age=any_age, request_id=request_id, traceparent=tracing.current())
             records = _records(upload, verdicts, origin)

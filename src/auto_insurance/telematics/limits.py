@@ -36,6 +36,7 @@ class ReasonCode(StrEnum):
     TIMESTAMP_IN_FUTURE = "timestamp_in_future"
     TOO_OLD = "too_old"
     MONTH_ARCHIVED = "month_archived"
+    CONSENT_WITHHELD = "consent_withheld"
     INVALID_COORDINATES = "invalid_coordinates"
     INCOMPLETE_POSITION = "incomplete_position"
     OUT_OF_RANGE = "out_of_range"

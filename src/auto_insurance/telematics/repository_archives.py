@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Column, DateTime, delete, func, select, text
 from sqlalchemy.dialects.postgresql import JSONB, insert
 
+from auto_insurance.infra.db.copy import copy_rows
 from auto_insurance.infra.db.partitions import Month
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.telematics.models import telematics_events
@@ -18,6 +19,7 @@ from auto_insurance.telematics.models_archives import CLOSED, archives
 FETCH_ROWS = 8192
 PAGE_BYTES = 8192
 GLANCE_PAGES = 64
+_ARCHIVED_ROWS = "telematics_archived_rows"
 _IDENTITY = ("driver_id", "timestamp", "device_id", "event_id")
 
 
@@ -176,3 +178,15 @@ async def glance(uow: UnitOfWork, table: str, table_bytes: int) -> datetime | No
     query = text(f'SELECT max(received_at) FROM "{table}" WHERE ctid >= CAST(:first AS text)::tid')  # noqa: S608
     found: datetime | None = await uow.conn.scalar(query, {"first": f"({first_page},0)"})
     return found
+
+
+async def checksum_of_rows(
+    uow: UnitOfWork, names: Sequence[str], parts: AsyncIterator[Sequence[Sequence[Any]]]
+) -> Content:
+    """Return what rows from files would be to :func:`content`; they go through a table of this transaction alone."""
+    await uow.conn.exec_driver_sql(f"CREATE TEMP TABLE {_ARCHIVED_ROWS} (LIKE telematics_events) ON COMMIT DROP")
+    for name in {str(column.name) for column in telematics_events.columns} - set(names):
+        await uow.conn.exec_driver_sql(f"ALTER TABLE {_ARCHIVED_ROWS} ALTER COLUMN {name} DROP NOT NULL")
+    async for rows in parts:
+        await copy_rows(uow, _ARCHIVED_ROWS, names, rows, timeout_s=600)
+    return await content(uow, _ARCHIVED_ROWS, names)

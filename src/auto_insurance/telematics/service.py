@@ -9,6 +9,7 @@ from auto_insurance.infra.db import partitions
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.telematics import decode, history, repository
+from auto_insurance.telematics.archive_erase import ArchiveEraser
 from auto_insurance.telematics.archive_reads import ArchiveReader
 from auto_insurance.telematics.archived import ArchiveWatch
 from auto_insurance.telematics.columns import Columns
@@ -23,10 +24,12 @@ from auto_insurance.telematics.partitions import MONTH_ARCHIVED, TABLE
 from auto_insurance.telematics.rights import Assignments, RightsChecker, RightsOptions
 from auto_insurance.telematics.schemas import PathPoint
 from auto_insurance.telematics.store import EventWriter, Stored
+from auto_insurance.telematics.withheld import WithheldWatch
 
 __all__ = [
     "HEADER_TRACEPARENT",
     "MONTH_ARCHIVED",
+    "ArchiveEraser",
     "ArchiveWatch",
     "Assignments",
     "ContactBook",
@@ -41,6 +44,7 @@ __all__ = [
     "RightsOptions",
     "Stored",
     "TelematicsService",
+    "WithheldWatch",
 ]
 
 MONTHS_AHEAD = 3

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from auto_insurance.drivers.schemas import Assignment, DeviceHistory, Span
-from auto_insurance.telematics.columns import NO_DRIVER, Codes, Columns, Ints
+from auto_insurance.telematics.columns import NO_DRIVER, Codes, Columns, Ints, Mask
 
 _NEVER = int(np.iinfo(np.int64).max)
 _NOBODYS = Span(from_us=_NEVER, to_us=None, assignment=Assignment(driver_id="", vehicle_id=None, time_zone=""))
@@ -21,6 +21,8 @@ class Owners(msgspec.Struct, frozen=True):
     driver: Codes
     zones: dict[str, str]
     """IANA time zone by driver."""
+    withheld: Mask | None = None
+    """The events whose driver does not allow telemetry; None if there are none."""
 
 
 def find_owners(events: Columns, histories: Mapping[str, DeviceHistory]) -> Owners:
@@ -43,7 +45,9 @@ def find_owners(events: Columns, histories: Mapping[str, DeviceHistory]) -> Owne
     for code in several:
         places = np.flatnonzero(device == code)
         driver[places] = _at(histories[events.devices[code]], t_us[places], known)
-    return Owners(list(known), driver, zones)
+    barred = {known[assignment.driver_id] for assignment in assignments if assignment.withheld}
+    withheld = np.isin(driver, sorted(barred)) if barred else None
+    return Owners(list(known), driver, zones, withheld)
 
 
 def _at(history: DeviceHistory, t_us: Ints, known: Mapping[str, int]) -> Codes:

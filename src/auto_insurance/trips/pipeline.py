@@ -170,7 +170,18 @@ class TelemetryHandler:
         for place in np.flatnonzero(~owned).tolist():
             known = work.events.devices[work.events.device[place]] in work.histories
             self._condemn_event(work, place, Dead(NO_DRIVER_ASSIGNED if known else UNKNOWN_DEVICE))
-        work.keep(owned)
+        work.keep(owned if owners.withheld is None else self._allowed(work, owned, owners.withheld))
+
+    @staticmethod
+    def _allowed(work: Work, owned: Mask, withheld: Mask) -> Mask:
+        """Leave out events of drivers who do not allow them. A dead letter would keep what must not be kept."""
+        left_out = int(withheld.sum())
+
+        async def count() -> None:
+            metrics.EVENTS_WITHHELD_TOTAL.inc(left_out)
+
+        work.uow.after_commit(count)
+        return owned & ~withheld
 
     async def _store(self, work: Work) -> None:
         """Store what is not there yet; only that goes on."""

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 from auto_insurance.infra.db.uow import UnitOfWork
-from auto_insurance.trips import reads, repository_book
+from auto_insurance.trips import reads, repository_book, repository_places
 from auto_insurance.trips.refold import Refolder, totals_of
 from auto_insurance.trips.schemas import BookTotals, TripEvent, TripFacts, TripFilter, TripTotals
 
@@ -15,7 +15,7 @@ __all__ = ["Refolder", "TripService", "totals_of"]
 
 
 class TripService:
-    """Reads of trips. Trips are written by the pipeline alone."""
+    """Reads of trips, and what becomes of old ones. New trips are written by the pipeline alone."""
 
     async def totals(
         self, uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime
@@ -56,3 +56,11 @@ class TripService:
     ) -> tuple[list[TripFacts], int]:
         """Return a page of trips, latest start first, and how many there are. ``driver_ids`` None means all drivers."""
         return await reads.list_trips(uow, driver_ids, filters, page, page_size)
+
+    async def coarsen(self, uow: UnitOfWork, driver_ids: Sequence[str], before: datetime, limit: int) -> int:
+        """Round the places of these drivers' trips that began before an instant to a raster of about a kilometre.
+
+        At most ``limit`` trips and as many events on trips; returns how many it were, 0 when nothing is left.
+        """
+        changed = await repository_places.coarsen_trips(uow, driver_ids, before, limit)
+        return changed + await repository_places.coarsen_events(uow, driver_ids, before, limit)

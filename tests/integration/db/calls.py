@@ -40,7 +40,14 @@ from auto_insurance.telematics.schemas import Contact
 from auto_insurance.trips.repository import Since, TripRow
 from auto_insurance.trips.repository_states import SHIFT, Mark, StateRow
 from auto_insurance.trips.schemas import TripFilter
-from tests.integration.db import billing, calls_claims, calls_identity, calls_policies, calls_webhooks
+from tests.integration.db import (
+    billing,
+    calls_claims,
+    calls_identity,
+    calls_policies,
+    calls_privacy,
+    calls_webhooks,
+)
 from tests.support.trips import Drive, kept
 
 SOURCE = Path(auto_insurance.__file__).parent
@@ -281,6 +288,7 @@ _ALL_DRIVERS, _SEARCH = portal.TripFilter(since=NOW - timedelta(days=30)), porta
 OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     **billing.CALLS,
     **calls_claims.OF_FUNCTION,
+    **calls_privacy.OF_FUNCTION,
     **calls_webhooks.OF_FUNCTION,
     "drivers.repository.get_driver": ({}, {"lock": True}),
     "drivers.repository.insert_driver": (

@@ -87,7 +87,17 @@ _PEOPLE: tuple[tuple[str, int, dict[str, str]], ...] = (
     }),
     ("erasure_requests", DRIVERS, {
         "request_id": uuid("erasure"), "driver_id": DRIVER.format(n="i"),
-        "status": "CASE i % 100 WHEN 0 THEN 'requested' ELSE 'refused' END",
+        "status": "CASE i % 100 WHEN 0 THEN 'requested' WHEN 1 THEN 'done' ELSE 'refused' END", "source": "'person'",
+        "requested_at": _back(DRIVERS), "finished_at": _back(DRIVERS),
+    }),
+    ("driver_consents", 7 * DRIVERS, {
+        "driver_id": DRIVER.format(n="i / 7"), "purpose": "(ARRAY['telematics', 'training', 'coaching', 'marketing',"
+        " 'location_history', 'telematics_pricing', 'third_party_sharing'])[i % 7 + 1]", "seq": "1", "version": "1",
+        "source": "'enrolment'", "granted": "i % 50 > 0",
+    }),
+    ("erasure_steps", 20_000, {"request_id": uuid("erasure", "i / 40"), "name": "'table:' || i", "before": "'{}'"}),
+    ("erasure_proofs", 2_000, {
+        "proof_id": uuid("proof"), "request_id": uuid("proof"), "number": "i", "driver_id": DRIVER.format(n="i"),
     }),
 )  # fmt: skip
 _DRIVES: tuple[tuple[str, int, dict[str, str]], ...] = (

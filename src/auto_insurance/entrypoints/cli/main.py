@@ -35,6 +35,7 @@ from auto_insurance.entrypoints.cli.plans import (
     validate,
 )
 from auto_insurance.entrypoints.cli.prices import quote_price, replay_premium, show_prices
+from auto_insurance.entrypoints.cli.privacy import erase, erasure_requests, verify_proof
 from auto_insurance.entrypoints.cli.riskmodels import (
     activate_model,
     add_model,
@@ -108,6 +109,19 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
             ("restore", restore, ("2025-01",)),
             ("show", show_events, ("--driver DRV001 --month 2025-01", "--driver DRV001 --month 2025-01 -o out.csv")),
             ("convert", convert, ("old_events", "old_events --column recorded_at --yes")),
+        ),
+    ),
+    (
+        "privacy",
+        "Erasure of drivers, and its proof.",
+        (
+            ("requests", erasure_requests, ("", "--status done --json")),
+            (
+                "erase",
+                erase,
+                ("0198c0de-0000-7000-8000-000000000001 --dry-run", "0198c0de-0000-7000-8000-000000000001 --yes"),
+            ),
+            ("verify", verify_proof, ("0198c0de-0000-7000-8000-000000000002",)),
         ),
     ),
     ("claims", "Claims and their evidence.", (("verify", verify_claims, ("", "--json")),)),

@@ -33,6 +33,7 @@ from auto_insurance.infra.config.groups import (
 )
 from auto_insurance.infra.config.groups_identity import AccountSettings, MailSettings, OidcSettings
 from auto_insurance.infra.config.groups_policies import PolicySettings
+from auto_insurance.infra.config.groups_privacy import PrivacySettings
 from auto_insurance.infra.config.groups_tracing import TracingSettings
 from auto_insurance.infra.config.groups_webhooks import WebhookSettings
 
@@ -69,6 +70,7 @@ class Settings(BaseSettings):
     policies: PolicySettings = Field(default_factory=PolicySettings)
     billing: BillingSettings = Field(default_factory=BillingSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)
+    privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
 

@@ -35,3 +35,20 @@ async def leading(database: Database, name: str) -> AsyncIterator[UnitOfWork | N
     """Open a transaction as the leader; gives ``None`` if somebody else leads at the moment."""
     async with database.begin() as uow:
         yield uow if await try_lock(uow, name) else None
+
+
+@asynccontextmanager
+async def held(database: Database, name: str) -> AsyncIterator[bool]:
+    """Hold a lock over several transactions, on a connection of its own; gives False if somebody else has it.
+
+    It ends with the connection: who is killed frees it.
+    """
+    key = {"key": lock_key(name)}
+    async with database.engine.connect() as plain:
+        conn = await plain.execution_options(isolation_level="AUTOCOMMIT")
+        mine = bool((await conn.execute(text("SELECT pg_try_advisory_lock(:key)"), key)).scalar_one())
+        try:
+            yield mine
+        finally:
+            if mine and not conn.closed and not conn.invalidated:
+                await conn.execute(text("SELECT pg_advisory_unlock(:key)"), key)

@@ -144,6 +144,11 @@ EVENTS_INGESTED_TOTAL = Counter(
     registry=REGISTRY,
 )
 EVENTS_STORED_TOTAL = Counter("events_stored_total", "Driving events stored for the first time.", registry=REGISTRY)
+EVENTS_WITHHELD_TOTAL = Counter(
+    "events_withheld_total",
+    "Driving events that were not stored, because the driver withholds consent or was erased.",
+    registry=REGISTRY,
+)
 EVENT_END_TO_END_SECONDS = Histogram(
     "event_end_to_end_seconds",
     "Seconds from an upload's arrival in the log to the commit of its events.",

@@ -53,4 +53,5 @@ async def get_score(
 )
 async def get_breakdown(driver_id: Driver, uow: Tx, risk: Risk) -> RiskBreakdownOut:
     """Return the newest score with its features, their effects, reason codes and recommendations."""
-    return breakdown_out(risk, await risk.latest_or_first(uow, driver_id))
+    score = await risk.latest_or_first(uow, driver_id)
+    return breakdown_out(risk, await risk.advised(uow, score))

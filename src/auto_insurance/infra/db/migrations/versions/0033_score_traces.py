@@ -1,7 +1,7 @@
 """The trace that a waiting score belongs to.
 
 Revision ID: 0033_score_traces
-Revises: 0031_webhooks
+Revises: 0032_privacy
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0033_score_traces"
-down_revision = "0031_webhooks"
+down_revision = "0032_privacy"
 branch_labels = None
 depends_on = None
 

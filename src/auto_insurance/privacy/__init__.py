@@ -1,0 +1,1 @@
+"""Consents, export, erasure and retention over all domains."""
