@@ -13,7 +13,7 @@ from auto_insurance.infra import config, metrics
 from auto_insurance.pricing import plan_schema
 from auto_insurance.risk import features
 from auto_insurance.risk.scoring import load_model
-from tools import domain_events, errors, wire
+from tools import domain_events, errors, permissions, wire
 from tools.routes import RouteInfo, routes_of
 
 FOLDER = Path(__file__).parents[1] / "docs" / "reference"
@@ -79,6 +79,11 @@ def _route(route: RouteInfo) -> str:
     return f"| `{route.method} {route.path}` | {who} | {route.summary} | {statuses} |"
 
 
+def render_permissions() -> str:
+    """Return the page of the rights."""
+    return permissions.render(routes_of(bare_app()))
+
+
 def render_openapi() -> str:
     """Return the OpenAPI document."""
     return json.dumps(bare_app().openapi(), indent=1, ensure_ascii=False, sort_keys=True) + "\n"
@@ -91,6 +96,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "events.md": domain_events.render_markdown,
     "risk-features.md": render_features,
     "http.md": render_http,
+    "permissions.md": render_permissions,
     "openapi.json": render_openapi,
     plan_schema.SCHEMA_FILE: plan_schema.render_schema,
     wire.SCHEMA_FILE: wire.render_schema,

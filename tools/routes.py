@@ -12,7 +12,9 @@ from fastapi.responses import Response
 from fastapi.routing import APIRoute, RouteContext, iter_route_contexts
 from pydantic.fields import FieldInfo
 
-from auto_insurance.identity.deps import auth_rules
+from auto_insurance.identity.deps import actions_of, auth_rules, permission_of, wants_person
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.policy import Action
 
 WIDER = {"user": 0, "driver": 1, "admin": 2}
 """An admin's or driver's rule rests on the user's: the strictest counts."""
@@ -42,6 +44,10 @@ class RouteInfo:
     """There is a response model, or a response class that says what kind of body comes."""
     problems: frozenset[int]
     parameters: Sequence[Parameter]
+    permission: Permission | None = None
+    actions: frozenset[Action] = frozenset()
+    for_people: bool = False
+    """Not for API keys."""
 
     @property
     def effective_rules(self) -> frozenset[str]:
@@ -73,6 +79,9 @@ def _info(context: RouteContext, route: APIRoute, method: str) -> RouteInfo:
         answers=context.response_model is not None or _names_its_class(route),
         problems=frozenset(int(status) for status in context.responses if int(status) >= 400),
         parameters=list(_parameters(dependant)),
+        permission=permission_of(dependant),
+        actions=actions_of(dependant),
+        for_people=wants_person(dependant),
     )
 
 

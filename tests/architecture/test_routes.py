@@ -15,7 +15,10 @@ from pydantic.fields import FieldInfo
 from tools.routes import Parameter, RouteInfo, routes_of
 
 from auto_insurance.entrypoints.api import bare_app
-from auto_insurance.identity.deps import PUBLIC, AccessibleDriver, AdminUser, CurrentUser
+from auto_insurance.identity.deps import PUBLIC, AccessibleDriver, CurrentUser, may, staff
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.policy import Action
+from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.app import API_PREFIX
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.pagination import PageParams
@@ -40,7 +43,7 @@ def faults(route: RouteInfo) -> list[str]:
     wanted = {401} if "public" not in route.effective_rules else set()
     if "driver" in route.effective_rules:
         wanted.add(404)
-    if "admin" in route.effective_rules:
+    if route.permission is not None or route.actions or route.for_people:
         wanted.add(403)
     if route.parameters:
         wanted.add(422)
@@ -101,7 +104,7 @@ def test_lists_have_pages() -> None:
                 assert {"page", "page_size"} <= names, f"{method} {path}"
 
 
-def planted() -> FastAPI:
+def planted() -> FastAPI:  # noqa: C901 - a list of small routes
     """Return an application with one route for each rule that it breaks."""
     router = APIRouter(prefix=API_PREFIX)
 
@@ -118,7 +121,11 @@ def planted() -> FastAPI:
         return {}
 
     @router.get("/admin", responses=problems(401), summary="s")
-    def _admin(admin: AdminUser) -> dict[str, int]:
+    def _admin(admin: Annotated[Principal, staff(Permission.OPERATE)]) -> dict[str, int]:
+        return {}
+
+    @router.get("/action", responses=problems(401), summary="s")
+    def _action(caller: Annotated[Principal, may(Action.READ_CLAIMS)]) -> dict[str, int]:
         return {}
 
     @router.get("/of/{driver_id}", responses=problems(401, 422), summary="s")
@@ -168,7 +175,8 @@ def _app(router: APIRouter) -> FastAPI:
         ("two-rules", "auth rule"),
         ("no-model", "response model"),
         ("admin", "[403]"),
-        ("of/{driver_id}", "[404]"),
+        ("action", "[403]"),
+        ("of/{driver_id}", "404]"),
         ("limit", "limit is not bounded"),
         ("search", "search is not bounded"),
         ("ids", "ids is not bounded"),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 import httpx
 from fastapi import FastAPI
@@ -13,18 +14,29 @@ from auto_insurance.drivers.service import DriverService
 from auto_insurance.identity.api import router as auth_router
 from auto_insurance.identity.schemas import NewUser, Role
 from auto_insurance.identity.service import (
+    ApiKeyOptions,
+    ApiKeyService,
     AuthService,
     DeviceKeyService,
+    GuardOptions,
     HashOptions,
     KeyOptions,
+    OidcOptions,
+    OidcProvider,
+    OidcService,
     Passwords,
+    PasswordService,
+    ResetOptions,
     SessionOptions,
     TokenOptions,
+    UserAdmin,
     UserService,
 )
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.http.app import AppOptions, AppState, attach_state, create_app
+from auto_insurance.infra.mail import Mailer, NoMailer
 
+S = TypeVar("S")
 SECRET = "a-secret-for-tests-of-32-bytes-and-more"
 CHEAP = HashOptions(time_cost=1, memory_kib=64)
 
@@ -40,6 +52,11 @@ class People:
     users: UserService
     keys: DeviceKeyService
     drivers: DriverService
+    services: dict[type, object] = field(default_factory=dict)
+
+    def get(self, cls: type[S]) -> S:
+        """Return a composed service."""
+        return cast("S", self.services[cls])
 
     def client(self, token: str | None = None) -> httpx.AsyncClient:
         """Return a client, signed in if a token is given."""
@@ -69,10 +86,17 @@ def make_people(
     sessions: SessionOptions | None = None,
     keys: KeyOptions | None = None,
     hashes: HashOptions = CHEAP,
+    guard: GuardOptions | None = None,
+    api_keys: ApiKeyOptions | None = None,
+    mailer: Mailer | None = None,
+    oidc: OidcProvider | None = None,
+    oidc_options: OidcOptions | None = None,
 ) -> People:
     """Compose the services on a database."""
     passwords = Passwords(hashes)
-    auth = AuthService(db, passwords, TokenOptions(secret_key=SECRET), sessions)
+    auth = AuthService(
+        db, passwords, TokenOptions(secret_key=SECRET), sessions, guard=guard, api_keys=ApiKeyService(db, api_keys)
+    )
     users = UserService(db, passwords)
     key_service = DeviceKeyService(db, keys)
     driver_service = DriverService(users, key_service)
@@ -82,6 +106,9 @@ def make_people(
         UserService: users,
         DeviceKeyService: key_service,
         DriverService: driver_service,
+        PasswordService: PasswordService(db, passwords, auth, mailer or NoMailer(), ResetOptions(retry_s=0.01)),
+        UserAdmin: UserAdmin(users, auth),
+        OidcService: OidcService(db, auth, oidc, oidc_options),
     }
     attach_state(app, AppState(database=db, services=services))
-    return People(db, app, passwords, auth, users, key_service, driver_service)
+    return People(db, app, passwords, auth, users, key_service, driver_service, services)

@@ -4,19 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from auto_insurance.bootstrap import privacy, staff
+from auto_insurance.bootstrap import accounts, privacy, staff
 from auto_insurance.bootstrap.container import Container, metadata
 from auto_insurance.claims import service as claims_services
 from auto_insurance.drivers.service import DriverService
-from auto_insurance.identity.service import (
-    AuthService,
-    DeviceKeyService,
-    KeyOptions,
-    Passwords,
-    SessionOptions,
-    TokenOptions,
-    UserService,
-)
+from auto_insurance.identity.service import DeviceKeyService, KeyOptions, Passwords, UserService
 from auto_insurance.infra import metrics
 from auto_insurance.infra.bus.postgres.outbox_news import OutboxNews
 from auto_insurance.infra.config import Settings
@@ -93,8 +85,7 @@ def _compose(container: Container) -> None:
     contacts = ContactBook(database)
     archive = ArchiveWatch(database, telematics.policy.archived)
     trips = TripService()
-    simulated_may_price = not settings.is_production or settings.ml.allow_simulated
-    models = ModelRegistry(RegistryOptions(simulated_may_price=simulated_may_price))
+    models = ModelRegistry(_registry(settings))
     risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
     plans = PlanRegistry()
     limiter = RateLimiter(container.redis)
@@ -103,7 +94,7 @@ def _compose(container: Container) -> None:
     container.put(
         passwords,
         users,
-        AuthService(database, passwords, _tokens(settings), _sessions(settings), limiter),
+        *accounts.compose(settings, database, passwords, users, limiter),
         keys,
         drivers,
         telematics,
@@ -152,6 +143,10 @@ def _door(
     return IngestService(container.log, rights, contacts, telematics.policy, archive, withheld)
 
 
+def _registry(settings: Settings) -> RegistryOptions:
+    return RegistryOptions(simulated_may_price=not settings.is_production or settings.ml.allow_simulated)
+
+
 def predictor(settings: Settings) -> Predictor:
     """Return how the model is called for online requests."""
     ml = settings.ml
@@ -172,18 +167,4 @@ def ingest_policy(settings: Settings) -> IngestPolicy:
     """Return which events are taken."""
     return IngestPolicy(
         late_window_s=settings.telematics.late_window_days * 86_400, clock_skew_s=settings.telematics.clock_skew_max_s
-    )
-
-
-def _sessions(settings: Settings) -> SessionOptions:
-    return SessionOptions(
-        refresh_ttl=timedelta(days=settings.jwt.refresh_days), failures=settings.login.failures_per_minute
-    )
-
-
-def _tokens(settings: Settings) -> TokenOptions:
-    return TokenOptions(
-        secret_key=settings.jwt.secret_key.get_secret_value(),
-        algorithm=settings.jwt.algorithm,
-        access_ttl=timedelta(minutes=settings.jwt.expire_minutes),
     )

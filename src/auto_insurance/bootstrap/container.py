@@ -8,9 +8,7 @@ from typing import TypeVar, cast
 
 from sqlalchemy import MetaData
 
-from auto_insurance.identity.service import (
-    Passwords,
-)
+from auto_insurance.identity.service import OidcService, Passwords
 from auto_insurance.infra.bus.postgres.outbox_news import OutboxNews
 from auto_insurance.infra.bus.protocol import EventLog
 from auto_insurance.infra.config import Settings
@@ -73,6 +71,7 @@ class Container:
     async def close(self) -> None:
         """Close connections; nothing may be under way any more."""
         self.get(Passwords).close()
+        await self.get(OidcService).close()
         await self.news.close()
         await self.log.close()
         if self.redis is not None:

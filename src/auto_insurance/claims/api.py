@@ -18,11 +18,12 @@ from auto_insurance.claims.schemas import (
     EvidenceCheck,
     TransitionIn,
 )
-from auto_insurance.claims.service import ClaimFilter, ClaimIntake, ClaimService, actor_of
+from auto_insurance.claims.service import ClaimFilter, ClaimIntake, ClaimService, viewer_of
 from auto_insurance.claims.views import claim_out, detail_out
 from auto_insurance.drivers.service import Precision
-from auto_insurance.identity.deps import AdminUser, CurrentUser, MayLocate, VisibleDriver
-from auto_insurance.identity.errors import DriverNotFound
+from auto_insurance.identity.deps import MayLocate, drivers_for, may, staff
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.policy import ME, Action, resolve_driver
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
@@ -34,6 +35,10 @@ router = APIRouter(prefix="/claims", tags=["claims"])
 Claims = Annotated[ClaimService, service(ClaimService)]
 Intake = Annotated[ClaimIntake, service(ClaimIntake)]
 ClaimId = Annotated[str, Path(pattern=r"^CLM-[0-9]{6,12}$", description="A claim's number.", examples=["CLM-000001"])]
+Reader = Annotated[Principal, may(Action.READ_CLAIMS)]
+Reporter = Annotated[Principal, may(Action.REPORT_CLAIMS)]
+Manager = Annotated[Principal, staff(Permission.MANAGE_CLAIMS)]
+Editor = Annotated[Principal, may(Action.EDIT_CLAIMS)]
 MAX_VERSION = 1000
 
 
@@ -59,22 +64,19 @@ class ClaimQuery:
 
 def driver_of(caller: Principal, driver_id: str | None) -> str:
     """Return whose claim somebody reports: staff name a driver, a driver means itself. Raises ``DriverNotFound``."""
-    wanted = driver_id or caller.driver_id
-    if wanted is None or not (caller.is_admin or wanted == caller.driver_id):
-        raise DriverNotFound
-    return wanted
+    return resolve_driver(caller, Action.REPORT_CLAIMS, driver_id or ME)
 
 
 class Seer:
     """Shows a claim as exact as the caller may see its places."""
 
-    def __init__(self, caller: CurrentUser, locates: MayLocate, claims: Claims) -> None:
+    def __init__(self, caller: Reader, locates: MayLocate, claims: Claims) -> None:
         self._caller, self._locates, self._claims = caller, locates, claims
         self._precision = Precision()
 
     async def shown(self, uow: UnitOfWork, claim_id: str, version: int | None = None) -> ClaimDetail:
         """Return a claim with its evidence. Raises what ``ClaimService.dossier`` raises."""
-        detail = detail_out(await self._claims.dossier(uow, claim_id, self._caller, version), actor_of(self._caller))
+        detail = detail_out(await self._claims.dossier(uow, claim_id, self._caller, version), viewer_of(self._caller))
         return (await self._precision.of_each(uow, self._caller, self._locates, [detail]))[0]
 
 
@@ -85,12 +87,10 @@ Sight = Annotated[Seer, Depends()]
     "",
     status_code=status.HTTP_201_CREATED,
     response_model=ClaimDetail,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
     summary="Report a loss",
 )
-async def report(
-    body: ClaimIn, caller: CurrentUser, sight: Sight, intake: Intake, once: OnceIfAsked, uow: Tx
-) -> Response:
+async def report(body: ClaimIn, caller: Reporter, sight: Sight, intake: Intake, once: OnceIfAsked, uow: Tx) -> Response:
     """Take a first notice of loss, check the cover at its time and freeze the telemetry around it.
 
     If the device reported a crash at that time, its draft is completed.
@@ -103,9 +103,9 @@ async def report(
     return await once.run(caller.user_id, work, status=status.HTTP_201_CREATED)
 
 
-@router.get("", responses=problems(401, 404, 422), summary="Claims")
+@router.get("", responses=problems(401, 403, 404, 422), summary="Claims")
 async def list_claims(
-    driver_id: VisibleDriver,
+    driver_id: Annotated[str | None, drivers_for(Action.READ_CLAIMS)],
     page: PageParams,
     claims: Claims,
     uow: ReadTx,
@@ -116,7 +116,7 @@ async def list_claims(
     return Page[ClaimOut].of([claim_out(claim) for claim in found], total, page)
 
 
-@router.get("/{claim_id}", responses=problems(401, 404, 422), summary="A claim with its evidence")
+@router.get("/{claim_id}", responses=problems(401, 403, 404, 422), summary="A claim with its evidence")
 async def get_claim(
     claim_id: ClaimId,
     sight: Sight,
@@ -129,9 +129,9 @@ async def get_claim(
     return await sight.shown(uow, claim_id, evidence_version)
 
 
-@router.patch("/{claim_id}", responses=problems(401, 404, 409, 422), summary="Complete a draft")
+@router.patch("/{claim_id}", responses=problems(401, 403, 404, 409, 422), summary="Complete a draft")
 async def edit_claim(
-    claim_id: ClaimId, body: ClaimPatch, caller: CurrentUser, sight: Sight, intake: Intake, uow: Tx
+    claim_id: ClaimId, body: ClaimPatch, caller: Reporter, sight: Sight, intake: Intake, uow: Tx
 ) -> ClaimDetail:
     """Change the fields that are sent, while the claim is a draft."""
     await intake.edit(uow, claim_id, body, caller)
@@ -144,7 +144,7 @@ async def edit_claim(
     summary="Move a claim",
 )
 async def move_claim(
-    claim_id: ClaimId, body: TransitionIn, caller: CurrentUser, claims: Claims, sight: Sight, uow: Tx
+    claim_id: ClaimId, body: TransitionIn, caller: Editor, claims: Claims, sight: Sight, uow: Tx
 ) -> ClaimDetail:
     """Move a claim to where it may go from where it stands; `may_move_to` names the ways."""
     await claims.move(uow, claim_id, body, caller)
@@ -159,7 +159,13 @@ async def move_claim(
     summary="Book money of a claim",
 )
 async def book_amount(
-    claim_id: ClaimId, body: AmountIn, admin: AdminUser, claims: Claims, sight: Sight, once: Once, uow: Tx
+    claim_id: ClaimId,
+    body: AmountIn,
+    admin: Manager,
+    claims: Claims,
+    sight: Sight,
+    once: Once,
+    uow: Tx,
 ) -> Response:
     """Set the reserve, pay, or note a recovery. A payment uses up the reserve; the history only grows."""
 
@@ -170,7 +176,9 @@ async def book_amount(
     return await once.run(admin.user_id, work, status=status.HTTP_201_CREATED)
 
 
-@router.get("/{claim_id}/evidence/verify", responses=problems(401, 404, 422, 503), summary="Check a claim's evidence")
-async def verify_evidence(claim_id: ClaimId, caller: CurrentUser, claims: Claims, uow: ReadTx) -> EvidenceCheck:
+@router.get(
+    "/{claim_id}/evidence/verify", responses=problems(401, 403, 404, 422, 503), summary="Check a claim's evidence"
+)
+async def verify_evidence(claim_id: ClaimId, caller: Reader, claims: Claims, uow: ReadTx) -> EvidenceCheck:
     """Compare each frozen version with its checksum, and the newest with the telemetry that is stored now."""
     return await claims.check_evidence(uow, claim_id, caller)

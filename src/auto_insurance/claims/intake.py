@@ -20,6 +20,8 @@ from auto_insurance.claims.repository import ClaimRow
 from auto_insurance.claims.schemas import ClaimIn, ClaimPatch, ClaimSource
 from auto_insurance.contracts.alerts import CrashReported
 from auto_insurance.drivers.schemas import DriverFacts, VehicleView
+from auto_insurance.identity import policy
+from auto_insurance.identity.policy import Action
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
@@ -61,7 +63,7 @@ class ClaimIntake:
         _check_time(notice.occurred_at)
         await self._check_vehicle(uow, driver_id, notice.vehicle_id)
         await repository.lock_driver(uow, driver_id)
-        now, source = clock.now(), ClaimSource.STAFF if by.is_admin else ClaimSource.DRIVER
+        now, source = clock.now(), source_of(by)
         said: dict[str, Any] = {
             **notice.model_dump(include={"vehicle_id", "description", "injuries", "others_involved"}),
             **place_fields(notice.place),
@@ -120,7 +122,7 @@ class ClaimIntake:
 
         Raises ``ClaimNotFound``, ``ClaimNotEditable``, ``ClaimVehicleUnknown``.
         """
-        claim = own(await repository.get_claim(uow, claim_id, lock=True), by)
+        claim = own(await repository.get_claim(uow, claim_id, lock=True), by, Action.REPORT_CLAIMS)
         if claim.status != Status.DRAFT:
             raise ClaimNotEditable
         await self._check_vehicle(uow, claim.driver_id, change.vehicle_id)
@@ -147,6 +149,11 @@ class ClaimIntake:
 
 
 _NEVER_NULL = frozenset({"injuries", "others_involved"})
+
+
+def source_of(by: Principal) -> ClaimSource:
+    """Return from whom a first notice comes."""
+    return ClaimSource.STAFF if policy.acts_for_others(by, Action.REPORT_CLAIMS) else ClaimSource.DRIVER
 
 
 def _check_time(at: datetime) -> None:

@@ -14,6 +14,8 @@ from auto_insurance.claims.errors import ClaimNotFound
 from auto_insurance.claims.lifecycle import Decision, Reason, Status
 from auto_insurance.claims.repository import ClaimRow, MoveRow
 from auto_insurance.claims.schemas import ClaimSource, PlaceIn, TransitionIn
+from auto_insurance.identity import policy
+from auto_insurance.identity.policy import Action
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
@@ -38,9 +40,9 @@ async def new_claim(uow: UnitOfWork, *, source: ClaimSource, **known: Any) -> Cl
     return ClaimRow(**{**blank, **made, **known})
 
 
-def own(claim: ClaimRow | None, by: Principal) -> ClaimRow:
-    """Return a claim that the caller may see: its driver and staff. Raises ``ClaimNotFound``."""
-    if claim is None or not (by.is_admin or by.driver_id == claim.driver_id):
+def own(claim: ClaimRow | None, by: Principal, action: Action) -> ClaimRow:
+    """Return a claim that the caller may do this with: its driver and staff. Raises ``ClaimNotFound``."""
+    if claim is None or not policy.allows(by, action, claim.driver_id):
         raise ClaimNotFound
     return claim
 

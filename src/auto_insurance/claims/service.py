@@ -29,6 +29,8 @@ from auto_insurance.claims.records import balances_of, note_move, own, value_of,
 from auto_insurance.claims.repository import AmountRow, ClaimFilter, ClaimRow, MoveRow
 from auto_insurance.claims.repository_evidence import EvidenceRow
 from auto_insurance.claims.schemas import AmountIn, EvidenceCheck, Incurred, TransitionIn
+from auto_insurance.identity import policy
+from auto_insurance.identity.policy import Action
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
@@ -88,7 +90,7 @@ class ClaimService:
 
         Raises ``ClaimNotFound``, ``ClaimMoveNotAllowed``, ``ClaimNotCovered``, ``ClaimMoveRefused``.
         """
-        claim = await self._locked(uow, claim_id, by)
+        claim = await self._locked(uow, claim_id, by, Action.EDIT_CLAIMS)
         actor = actor_of(by)
         if actor is Actor.DRIVER and move.fault_share is not None:
             raise ClaimMoveNotAllowed
@@ -117,7 +119,7 @@ class ClaimService:
 
     async def book(self, uow: UnitOfWork, claim_id: str, amount: AmountIn, by: Principal) -> ClaimRow:
         """Book money of a claim. Raises ``ClaimNotFound``, ``ClaimAmountRefused``."""
-        claim = await self._locked(uow, claim_id, by)
+        claim = await self._locked(uow, claim_id, by, Action.READ_CLAIMS)
         try:
             entries = amounts.book(
                 balances_of(claim), Status(claim.status), amount.kind, amount.amount, claim.cover_limit
@@ -157,7 +159,7 @@ class ClaimService:
 
         Raises ``ClaimNotFound``; a version that there is not gives no evidence.
         """
-        claim = own(await repository.get_claim(uow, claim_id), by)
+        claim = own(await repository.get_claim(uow, claim_id), by, Action.READ_CLAIMS)
         versions = await repository_evidence.versions_of(uow, claim_id)
         wanted = len(versions) if version is None else version
         chosen = next((row for row in versions if row.version == wanted), None)
@@ -171,7 +173,7 @@ class ClaimService:
 
     async def check_evidence(self, uow: UnitOfWork, claim_id: str, by: Principal) -> EvidenceCheck:
         """Tell whether a claim's evidence is as it was frozen. Raises ``ClaimNotFound``, ``ArchiveDamaged``."""
-        return await self._freezer.check(uow, own(await repository.get_claim(uow, claim_id), by))
+        return await self._freezer.check(uow, own(await repository.get_claim(uow, claim_id), by, Action.READ_CLAIMS))
 
     async def damaged(self, uow: UnitOfWork, after: str, limit: int) -> tuple[list[str], list[str]]:
         """Look at the evidence of up to ``limit`` claims from past ``after`` on.
@@ -236,8 +238,8 @@ class ClaimService:
         )
 
     @staticmethod
-    async def _locked(uow: UnitOfWork, claim_id: str, by: Principal) -> ClaimRow:
-        return own(await repository.get_claim(uow, claim_id, lock=True), by)
+    async def _locked(uow: UnitOfWork, claim_id: str, by: Principal, action: Action) -> ClaimRow:
+        return own(await repository.get_claim(uow, claim_id, lock=True), by, action)
 
 
 def compose(policies: Policies, drivers: People, telemetry: Telemetry) -> tuple[ClaimIntake, ClaimService]:
@@ -248,7 +250,12 @@ def compose(policies: Policies, drivers: People, telemetry: Telemetry) -> tuple[
 
 def actor_of(by: Principal) -> Actor:
     """Return as whom somebody moves claims."""
-    return Actor.STAFF if by.is_admin else Actor.DRIVER
+    return Actor.STAFF if policy.acts_for_others(by, Action.EDIT_CLAIMS) else Actor.DRIVER
+
+
+def viewer_of(by: Principal) -> Actor | None:
+    """Return as whom somebody could move the claims that it sees; None for who only reads."""
+    return None if policy.reach(by, Action.EDIT_CLAIMS) is None else actor_of(by)
 
 
 def _reason_after(claim: ClaimRow, move: TransitionIn, actor: Actor) -> Reason | None:

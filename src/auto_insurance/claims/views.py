@@ -30,8 +30,8 @@ def claim_out(claim: ClaimRow) -> ClaimOut:
     return ClaimOut(**_fields(claim))
 
 
-def detail_out(dossier: ClaimDossier, actor: Actor) -> ClaimDetail:
-    """Return a claim with all that belongs to it, as seen by a driver or by staff."""
+def detail_out(dossier: ClaimDossier, viewer: Actor | None) -> ClaimDetail:
+    """Return a claim with all that belongs to it, as seen by a driver, by staff, or by who only reads."""
     claim = dossier.claim
     place = None
     if claim.latitude is not None and claim.longitude is not None:
@@ -43,7 +43,7 @@ def detail_out(dossier: ClaimDossier, actor: Actor) -> ClaimDetail:
         injuries=claim.injuries,
         others_involved=claim.others_involved,
         cover=_cover(claim),
-        may_move_to=lifecycle.moves_from(Status(claim.status), actor),
+        may_move_to=[] if viewer is None else lifecycle.moves_from(Status(claim.status), viewer),
         moves=[MoveOut.model_validate(move, from_attributes=True) for move in dossier.moves],
         amounts=[AmountOut.model_validate(entry, from_attributes=True) for entry in dossier.amounts],
         evidence=None if dossier.evidence is None else _evidence(claim, dossier.evidence, dossier.versions),

@@ -13,7 +13,7 @@ from zoneinfo import available_timezones
 import msgspec
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, EmailStr, Field, model_validator
 
-from auto_insurance.identity.schemas import IssuedKey, RegisterRequest, Scope
+from auto_insurance.identity.schemas import DeviceKey, IssuedKey, RegisterRequest, Scope
 
 
 class Coverage(StrEnum):
@@ -261,9 +261,9 @@ class DeviceAssign(_Input):
 
 
 class KeyRotate(_Input):
-    """How to replace a key: the old one goes on working for ``grace_s`` seconds."""
+    """How to replace a key: the old one goes on working for ``grace_s`` seconds, a week at most."""
 
-    grace_s: Annotated[int, Field(ge=0, le=7 * 86_400)] = 0
+    grace_s: Annotated[int, Field(ge=0, le=7 * 86_400, description="Overlap of both keys, in seconds.")] = 0
     scopes: Annotated[frozenset[Scope], Field(min_length=1)] | None = None
 
 
@@ -331,6 +331,29 @@ class DeviceKeyView(BaseModel):
             driver_id=driver_id,
             scopes=sorted(issued.scopes),
             key=issued.key.get_secret_value(),
+        )
+
+
+class DeviceKeyFactsView(BaseModel):
+    """What is known of one key of a device; never the key. ``last_used_at`` is right to the hour."""
+
+    key_id: UUID
+    prefix: str | None = Field(description="How the key begins; null for keys from before it was kept.")
+    scopes: list[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    ends_at: datetime | None = Field(description="When it ended or will; null for one that holds on.")
+
+    @classmethod
+    def of(cls, key: DeviceKey) -> DeviceKeyFactsView:
+        """Return the view of a key."""
+        return cls(
+            key_id=key.key_id,
+            prefix=key.prefix,
+            scopes=sorted(key.scopes),
+            created_at=key.created_at,
+            last_used_at=key.last_used_at,
+            ends_at=key.ends_at,
         )
 
 

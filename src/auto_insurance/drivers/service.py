@@ -38,7 +38,7 @@ from auto_insurance.drivers.schemas import (
     VehicleCreate,
     VehicleView,
 )
-from auto_insurance.identity.schemas import IssuedKey, NewUser, Role
+from auto_insurance.identity.schemas import DeviceKey, IssuedKey, NewUser, Role
 from auto_insurance.identity.service import DeviceKeyService, UserService
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
@@ -251,6 +251,13 @@ class DriverService:
         """Give the driver's device a new key in place of the old. Raises ``DeviceNotFound``."""
         await self._own_device(uow, driver_id, device_id)
         return await self._keys.rotate(uow, device_id, change.scopes, grace_s=change.grace_s)
+
+    async def device_keys(
+        self, uow: UnitOfWork, driver_id: str, device_id: str, *, limit: int = 20, offset: int = 0
+    ) -> tuple[Sequence[DeviceKey], int]:
+        """Return a page of the keys of a device that is the driver's, newest first. Raises ``DeviceNotFound``."""
+        await self._own_device(uow, driver_id, device_id)
+        return await self._keys.listed(uow, device_id, limit=limit, offset=offset)
 
     async def retire_device(self, uow: UnitOfWork, driver_id: str, device_id: str) -> None:
         """Take the driver's device out of service: its keys and its assignment end now. Raises ``DeviceNotFound``."""

@@ -17,6 +17,7 @@ from auto_insurance import __version__, bootstrap
 from auto_insurance.bootstrap import Container
 from auto_insurance.entrypoints import accounts, process
 from auto_insurance.identity.deps import PUBLIC
+from auto_insurance.identity.service import ApiKeyService, PasswordService
 from auto_insurance.infra import metrics
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.http.app import AppOptions, AppState, attach_state, create_app
@@ -109,8 +110,10 @@ def run(settings: Settings) -> None:
 
 
 async def _beside(container: Container, stop: asyncio.Event) -> None:
-    """Do what the API does beside answering: make sure of topics and accounts, write the devices' contacts."""
+    """Do what goes on beside answering: topics, accounts, contacts of devices, last uses of keys, links by mail."""
     async with asyncio.TaskGroup() as group:
         group.create_task(bootstrap.prepare_log(container, stop))
         group.create_task(accounts.prepare(container, stop))
         group.create_task(container.get(ContactBook).run(stop))
+        group.create_task(container.get(ApiKeyService).run(stop))
+        group.create_task(container.get(PasswordService).run(stop))

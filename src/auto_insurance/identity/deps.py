@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Path, Query
@@ -11,8 +11,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from auto_insurance.identity import permissions, policy
-from auto_insurance.identity.errors import NotAllowed, NotAuthenticated
+from auto_insurance.identity.errors import NotAuthenticated
 from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.policy import Action
 from auto_insurance.identity.schemas import DevicePrincipal, Principal
 from auto_insurance.identity.service import AuthService, DeviceKeyService
 from auto_insurance.infra.http.deps import service
@@ -20,12 +21,15 @@ from auto_insurance.infra.http.deps import service
 F = TypeVar("F", bound=Callable[..., Any])
 _MARK = "__auth_rule__"
 _PERMISSION = "__permission__"
+_ACTION = "__action__"
+_PERSON = "__person__"
 DRIVER_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 
 
-def _rule(name: str) -> Callable[[F], F]:
+def _rule(name: str, **marks: Any) -> Callable[[F], F]:
     def mark(function: F) -> F:
-        setattr(function, _MARK, name)
+        for key, value in {_MARK: name, **marks}.items():
+            setattr(function, key, value)
         return function
 
     return mark
@@ -33,22 +37,43 @@ def _rule(name: str) -> Callable[[F], F]:
 
 def auth_rules(dependant: Dependant) -> frozenset[str]:
     """Return the rules on a route (``route.dependant``): public, user, admin, driver, device; empty if it has none."""
-    return frozenset(_walk(dependant))
+    return frozenset(_marks(dependant, _MARK))
 
 
-def _walk(dependant: Dependant) -> Iterator[str]:
-    rule = getattr(dependant.call, _MARK, None)
-    if rule is not None:
-        yield rule
+def actions_of(dependant: Dependant) -> frozenset[Action]:
+    """Return the actions that a route asks for."""
+    return frozenset(_marks(dependant, _ACTION))
+
+
+def permission_of(dependant: Dependant) -> Permission | None:
+    """Return the permission that a route asks for, None where it asks for none."""
+    return next(_marks(dependant, _PERMISSION), None)
+
+
+def wants_person(dependant: Dependant) -> bool:
+    """Return whether a route is for people, not for API keys."""
+    return any(_marks(dependant, _PERSON))
+
+
+def _marks(dependant: Dependant, name: str) -> Iterator[Any]:
+    mark = getattr(dependant.call, name, None)
+    if mark is not None:
+        yield mark
     for child in dependant.dependencies:
-        yield from _walk(child)
+        yield from _marks(child, name)
 
 
 _bearer = HTTPBearer(
     scheme_name="bearer",
     bearerFormat="JWT",
     auto_error=False,
-    description="Access token from `POST /auth/login`.",
+    description="Access token from `POST /auth/login`, or an API key (`aik_...`).",
+)
+_api_key = APIKeyHeader(
+    name="X-API-Key",
+    scheme_name="api_key",
+    auto_error=False,
+    description="An integration's key from `POST /auth/api-keys`; its scopes say what it is good for.",
 )
 _device_key = APIKeyHeader(
     name="X-Device-Key",
@@ -57,6 +82,7 @@ _device_key = APIKeyHeader(
     description="A device's key, shown once when staff assign the device.",
 )
 _Credentials = Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]
+_ApiKey = Annotated[str | None, Depends(_api_key)]
 _Key = Annotated[str | None, Depends(_device_key)]
 _Auth = Annotated[AuthService, service(AuthService)]
 _Keys = Annotated[DeviceKeyService, service(DeviceKeyService)]
@@ -68,51 +94,41 @@ async def public() -> None:
 
 
 @_rule("user")
-async def current_user(credentials: _Credentials, auth: _Auth) -> Principal:
-    """Return the signed-in person. Raises ``NotAuthenticated``, ``InvalidToken`` or ``ExpiredToken``."""
-    if credentials is None:
-        raise NotAuthenticated
-    return await auth.authenticate(credentials.credentials)
+async def current_user(credentials: _Credentials, api_key: _ApiKey, auth: _Auth) -> Principal:
+    """Return the signed-in person, or the API key with what it may do.
+
+    Raises ``NotAuthenticated``, ``InvalidToken``, ``ExpiredToken`` or ``InvalidApiKey``.
+    """
+    if credentials is not None:
+        return await auth.authenticate(credentials.credentials)
+    if api_key is not None:
+        return await auth.api_keys.check(api_key)
+    raise NotAuthenticated
 
 
 CurrentUser = Annotated[Principal, Depends(current_user)]
 
 
 @_rule("public")
-async def optional_user(credentials: _Credentials, auth: _Auth) -> Principal | None:
-    """Return the signed-in person, None for anybody else. Raises ``InvalidToken`` or ``ExpiredToken``."""
-    return None if credentials is None else await auth.authenticate(credentials.credentials)
+async def optional_user(credentials: _Credentials, api_key: _ApiKey, auth: _Auth) -> Principal | None:
+    """Return whoever is signed in, None for anybody else. Raises what ``current_user`` raises for a wrong secret."""
+    if credentials is None and api_key is None:
+        return None
+    return await current_user(credentials, api_key, auth)
 
 
 OptionalUser = Annotated[Principal | None, Depends(optional_user)]
 """For routes that are open to everybody and know more for somebody who is signed in."""
 
 
-@_rule("public")
-async def optional_driver(
-    principal: OptionalUser,
-    driver_id: Annotated[
-        str | None,
-        Query(pattern=DRIVER_ID_PATTERN, description="A driver of ours that the caller may see, or `me`."),
-    ] = None,
-) -> str | None:
-    """Return the driver that somebody asks for, None without. Raises ``NotAuthenticated`` and ``DriverNotFound``."""
-    if driver_id is None:
-        return None
-    if principal is None:
-        raise NotAuthenticated("Sign in to ask for a driver.")
-    return policy.resolve_driver(principal, policy.Action.READ, driver_id)
+@_rule("user", **{_PERSON: True})
+async def signed_in_person(principal: CurrentUser) -> Principal:
+    """Return the signed-in person. Raises ``NotAllowed`` for an API key."""
+    return policy.require_person(principal)
 
 
-OptionalDriver = Annotated[str | None, Depends(optional_driver)]
-
-
-@_rule("admin")
-async def admin_user(principal: CurrentUser) -> Principal:
-    """Return the signed-in person if it is an admin. Raises ``NotAllowed``."""
-    if not principal.is_admin:
-        raise NotAllowed
-    return principal
+Person = Annotated[Principal, Depends(signed_in_person)]
+"""For what only people do: passwords, sessions, making keys."""
 
 
 def staff(permission: Permission) -> Any:
@@ -120,31 +136,33 @@ def staff(permission: Permission) -> Any:
 
     Use: ``admin: Annotated[Principal, staff(Permission.OPERATE)]``.
     """
+    return Depends(_staff(permission))
 
-    @_rule("admin")
+
+@cache
+def _staff(permission: Permission) -> Callable[..., Any]:
+    @_rule("admin", **{_PERMISSION: permission})
     async def permitted(principal: CurrentUser) -> Principal:
         return permissions.require(principal, permission)
 
-    setattr(permitted, _PERMISSION, permission)
-    return Depends(permitted)
+    return permitted
 
 
-def permission_of(dependant: Dependant) -> Permission | None:
-    """Return the permission that a route asks for (``route.dependant``), None where it asks for none."""
-    own: Permission | None = getattr(dependant.call, _PERMISSION, None)
-    return own or next(filter(None, map(permission_of, dependant.dependencies)), None)
+def may(action: Action) -> Any:
+    """Return a dependency: whoever may do this with some driver; else ``NotAllowed``. The service checks with which.
+
+    Use: ``caller: Annotated[Principal, may(Action.READ_CLAIMS)]``.
+    """
+    return Depends(_may(action))
 
 
-@_rule("driver")
-async def accessible_driver(
-    principal: CurrentUser,
-    driver_id: Annotated[
-        str,
-        Path(pattern=DRIVER_ID_PATTERN, description="A driver's id, or `me`.", examples=["DRV001"]),
-    ],
-) -> str:
-    """Return the path's driver if the caller may read it. Raises ``DriverNotFound``."""
-    return policy.resolve_driver(principal, policy.Action.READ, driver_id)
+@cache
+def _may(action: Action) -> Callable[..., Any]:
+    @_rule("user", **{_ACTION: action})
+    async def permitted(principal: CurrentUser) -> Principal:
+        return policy.require(principal, action)
+
+    return permitted
 
 
 async def located_by(principal: CurrentUser) -> Callable[[str], bool]:
@@ -152,16 +170,73 @@ async def located_by(principal: CurrentUser) -> Callable[[str], bool]:
     return partial(policy.may_locate, principal)
 
 
-@_rule("driver")
-async def visible_driver(
-    principal: CurrentUser,
-    driver_id: Annotated[
-        str | None,
-        Query(pattern=DRIVER_ID_PATTERN, description="Only this driver, or `me`; by default all that you may see."),
-    ] = None,
-) -> str | None:
-    """Return the driver whose part of a list the caller may read, None for all. Raises ``DriverNotFound``."""
-    return policy.visible_driver(principal, driver_id)
+def driver_for(action: Action) -> Any:
+    """Return a dependency: the path's driver if the caller may do this with it.
+
+    Raises ``DriverNotFound`` and ``NotAllowed``. Use: ``driver_id: Annotated[str, driver_for(Action.READ_TRIPS)]``.
+    """
+    return Depends(_driver_for(action))
+
+
+@cache
+def _driver_for(action: Action) -> Callable[..., Any]:
+    @_rule("driver", **{_ACTION: action})
+    async def accessible_driver(
+        principal: CurrentUser,
+        driver_id: Annotated[
+            str,
+            Path(pattern=DRIVER_ID_PATTERN, description="A driver's id, or `me`.", examples=["DRV001"]),
+        ],
+    ) -> str:
+        return policy.resolve_driver(principal, action, driver_id)
+
+    return accessible_driver
+
+
+def drivers_for(action: Action) -> Any:
+    """Return a dependency: the driver whose part of a list the caller may see, None for all.
+
+    Raises ``DriverNotFound`` and ``NotAllowed``.
+    """
+    return Depends(_drivers_for(action))
+
+
+@cache
+def _drivers_for(action: Action) -> Callable[..., Any]:
+    @_rule("driver", **{_ACTION: action})
+    async def visible_driver(
+        principal: CurrentUser,
+        driver_id: Annotated[
+            str | None,
+            Query(pattern=DRIVER_ID_PATTERN, description="Only this driver, or `me`; by default all that you may see."),
+        ] = None,
+    ) -> str | None:
+        return policy.visible_driver(principal, driver_id, action)
+
+    return visible_driver
+
+
+def optional_driver_for(action: Action) -> Any:
+    """Return a dependency: the driver that somebody asks for in the query, None without.
+
+    Raises ``NotAuthenticated``, ``DriverNotFound`` and ``NotAllowed``.
+    """
+
+    @_rule("public")
+    async def optional_driver(
+        principal: OptionalUser,
+        driver_id: Annotated[
+            str | None,
+            Query(pattern=DRIVER_ID_PATTERN, description="A driver of ours that the caller may see, or `me`."),
+        ] = None,
+    ) -> str | None:
+        if driver_id is None:
+            return None
+        if principal is None:
+            raise NotAuthenticated("Sign in to ask for a driver.")
+        return policy.resolve_driver(principal, action, driver_id)
+
+    return Depends(optional_driver)
 
 
 @_rule("device")
@@ -179,7 +254,7 @@ async def device_or_driver(key: _Key, credentials: _Credentials, keys: _Keys, au
 
 PUBLIC = Depends(public)
 MayLocate = Annotated[Callable[[str], bool], Depends(located_by)]
-AdminUser = Annotated[Principal, Depends(admin_user)]
-AccessibleDriver = Annotated[str, Depends(accessible_driver)]
-VisibleDriver = Annotated[str | None, Depends(visible_driver)]
+AccessibleDriver = Annotated[str, driver_for(Action.READ)]
+"""A driver of the path whose own facts are read; other actions name themselves: ``driver_for``."""
+VisibleDriver = Annotated[str | None, drivers_for(Action.READ)]
 DeviceOrDriver = Annotated[DevicePrincipal, Depends(device_or_driver)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from auto_insurance.identity import repository_keys as repository
 from auto_insurance.identity.errors import CredentialsUnavailable, InvalidDeviceKey
 from auto_insurance.identity.repository_keys import StoredKey
-from auto_insurance.identity.schemas import DeviceKeyFacts, DevicePrincipal, IssuedKey, Scope
+from auto_insurance.identity.schemas import DeviceKey, DeviceKeyFacts, DevicePrincipal, IssuedKey, Scope
 from auto_insurance.identity.single_flight import SingleFlight
-from auto_insurance.identity.tokens import DEVICE_KEY_PREFIX, digest, new_device_key
+from auto_insurance.identity.tokens import DEVICE_KEY_PREFIX, SHOWN_CHARS, digest, new_device_key
 from auto_insurance.infra.db import faults
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel import clock, ids
@@ -83,7 +83,7 @@ class DeviceKeyService:
         key = new_device_key()
         key_id = ids.new_uuid()
         names = frozenset(scope.value for scope in scopes)
-        await repository.insert_key(uow, key_id, device_id, digest(key), names)
+        await repository.insert_key(uow, key_id, device_id, digest(key), names, prefix=key[:SHOWN_CHARS])
         log.info("device_key_issued", key_id=str(key_id))
         return IssuedKey(key_id=key_id, device_id=device_id, scopes=names, key=SecretStr(key))
 
@@ -118,6 +118,12 @@ class DeviceKeyService:
     async def facts(self, uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, DeviceKeyFacts]:
         """Return what is known of the newest valid key of each device."""
         return await repository.key_facts(uow, device_ids) if device_ids else {}
+
+    async def listed(
+        self, uow: UnitOfWork, device_id: str, *, limit: int, offset: int = 0
+    ) -> tuple[Sequence[DeviceKey], int]:
+        """Return a page of a device's keys, ended ones too, the newest first, and how many there are."""
+        return await repository.keys_of_device(uow, device_id, limit, offset)
 
     async def _look_up(self, key_hash: bytes, before: _Entry | None) -> _Entry | None:
         """Ask the database; fall back on what was known while it is away."""

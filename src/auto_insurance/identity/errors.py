@@ -64,6 +64,126 @@ class InvalidDeviceKey(AppError):
         super().__init__("The device key is not valid.")
 
 
+class InvalidApiKey(AppError):
+    """An API key that is unknown, expired or revoked, or whose account is closed."""
+
+    kind = ErrorKind.UNAUTHENTICATED
+    code = "invalid_api_key"
+
+    def __init__(self) -> None:
+        super().__init__("The API key is not valid.")
+
+
+class ApiKeyNotFound(AppError):
+    """No such API key, or another account's."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "api_key_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No such API key.")
+
+
+class TooManyApiKeys(AppError):
+    """The account has as many valid keys as it may have."""
+
+    kind = ErrorKind.CONFLICT
+    code = "too_many_api_keys"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"An account has at most {limit} valid API keys; revoke one.")
+
+
+class ScopeNotAllowed(InvalidInput):
+    """A scope that the roles of the key's account leave without effect."""
+
+    code = "scope_not_allowed"
+
+    def __init__(self, number: int, scope: str) -> None:
+        message = f"The account's roles allow nothing of {scope}."
+        super().__init__(message, errors=[FieldError(f"scopes.{number}", "scope_not_allowed", message)])
+
+
+class SessionNotFound(AppError):
+    """No such session of the caller's."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "session_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No such session.")
+
+
+class UserNotFound(AppError):
+    """No such account; for staff only."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "user_not_found"
+
+    def __init__(self) -> None:
+        super().__init__("No such account.")
+
+
+class LastAdmin(AppError):
+    """The last active administrator would lose the role or the account."""
+
+    kind = ErrorKind.CONFLICT
+    code = "last_admin"
+
+    def __init__(self) -> None:
+        super().__init__("This is the last active administrator; make another one first.")
+
+
+class WrongPassword(InvalidInput):
+    """The current password that a change asks for is wrong."""
+
+    code = "wrong_password"
+
+    def __init__(self) -> None:
+        message = "The current password is wrong."
+        super().__init__(message, errors=[FieldError("current_password", "wrong_password", message)])
+
+
+class InvalidResetToken(InvalidInput):
+    """A token to set a password with that is unknown, expired or used."""
+
+    code = "invalid_reset_token"
+
+    def __init__(self) -> None:
+        message = "The link is not valid any more; ask for a new one."
+        super().__init__(message, errors=[FieldError("token", "invalid_reset_token", message)])
+
+
+class OidcDisabled(AppError):
+    """No identity provider is configured."""
+
+    kind = ErrorKind.NOT_FOUND
+    code = "oidc_disabled"
+
+    def __init__(self) -> None:
+        super().__init__("Sign-in by an identity provider is not configured.")
+
+
+class OidcRefused(AppError):
+    """The identity provider's answer can't be trusted, or it says no. The reason is in the log only."""
+
+    kind = ErrorKind.UNAUTHENTICATED
+    code = "oidc_refused"
+
+    def __init__(self) -> None:
+        super().__init__("The sign-in by the identity provider failed; start again.")
+
+
+class OidcUnavailable(AppError):
+    """The identity provider does not answer."""
+
+    kind = ErrorKind.UNAVAILABLE
+    code = "oidc_unavailable"
+
+    def __init__(self) -> None:
+        super().__init__("The identity provider does not answer right now; try again.", retry_after_s=5)
+
+
 class NotAllowed(AppError):
     """Signed in, but this is for others."""
 
@@ -85,7 +205,7 @@ class DriverNotFound(AppError):
 
 
 class TooManyAttempts(AppError):
-    """Too many failed sign-ins from one address for one account."""
+    """Too many failed sign-ins: from one address for one account, from an address, or for an account."""
 
     kind = ErrorKind.RATE_LIMITED
     code = "too_many_attempts"
@@ -110,8 +230,8 @@ class WeakPassword(InvalidInput):
 
     code = "weak_password"
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, errors=[FieldError("password", "weak_password", message)])
+    def __init__(self, message: str, field: str = "password") -> None:
+        super().__init__(message, errors=[FieldError(field, "weak_password", message)])
 
 
 class CredentialsUnavailable(AppError):

@@ -13,11 +13,13 @@ from typing import TypeVar
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from auto_insurance.identity.errors import CredentialsUnavailable, WeakPassword
+from auto_insurance.identity.errors import CredentialsUnavailable
 
 T = TypeVar("T")
-MIN_LENGTH = 10
-MAX_LENGTH = 256
+NO_PASSWORD = "!"  # noqa: S105 - no hash: nothing matches it
+"""In place of a hash: the account has no password yet and may set one."""
+NEVER_PASSWORD = "!never"  # noqa: S105
+"""In place of a hash: the account signs in otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +56,27 @@ class Passwords:
 
     async def hash(self, password: str) -> str:
         """Return a fresh hash. Raises ``CredentialsUnavailable`` when too much waits."""
-        return await self._run(lambda: self._hasher.hash(_normal(password)))
+        return await self._run(lambda: self._hasher.hash(normal(password)))
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         """Return whether the password is right.
 
-        Without a hash (unknown user) it compares with that of nobody's password and says no: the same work, so that
-        time does not tell who exists. Raises ``CredentialsUnavailable`` when too much waits.
+        Without a hash (unknown user, account without a password) it compares with that of nobody's password and says
+        no: the same work, so that time does not tell who exists. Raises ``CredentialsUnavailable`` when too much waits.
         """
-        wanted = password_hash if password_hash is not None else self._dummy
+        known = None if password_hash in {NO_PASSWORD, NEVER_PASSWORD} else password_hash
+        wanted = known if known is not None else self._dummy
         right = await self._run(lambda: self._verify(wanted, password))
-        return right and password_hash is not None
+        return right and known is not None
 
     def is_outdated(self, password_hash: str) -> bool:
         """Return whether a hash was made at another cost than today's."""
         return self._hasher.check_needs_rehash(password_hash)
+
+    @staticmethod
+    def may_be_set(password_hash: str) -> bool:
+        """Return whether an account may have a password, see ``NEVER_PASSWORD``."""
+        return password_hash != NEVER_PASSWORD
 
     def close(self) -> None:
         """Take no more work; what waits is dropped."""
@@ -76,7 +84,7 @@ class Passwords:
 
     def _verify(self, password_hash: str, password: str) -> bool:
         try:
-            return self._hasher.verify(password_hash, _normal(password))
+            return self._hasher.verify(password_hash, normal(password))
         except (VerificationError, InvalidHashError):
             return False
 
@@ -102,16 +110,7 @@ class Passwords:
             self._pending -= 1
 
 
-def _normal(password: str) -> str:
+def normal(password: str) -> str:
+    """Return a password in the form in which it is hashed and compared."""
     # One keyboard's é is another's e + accent (NIST SP 800-63B, 5.1.1.2).
     return unicodedata.normalize("NFKC", password)
-
-
-def check_password_rules(password: str, *, username: str, email: str | None = None) -> None:
-    """Raise ``WeakPassword`` unless a password is long enough and not the account's own name."""
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        raise WeakPassword(f"A password has {MIN_LENGTH} to {MAX_LENGTH} characters.")
-    if len(set(password)) < 4:
-        raise WeakPassword("A password has at least 4 different characters.")
-    if password.casefold() in {username.casefold(), (email or "").casefold()}:
-        raise WeakPassword("A password is neither the username nor the e-mail address.")

@@ -27,6 +27,9 @@ class Action(StrEnum):
     READ_REWARDS = "read_rewards"
     EDIT_CONTACT = "edit_contact"
     REQUEST_ERASURE = "request_erasure"
+    SET_CONSENTS = "set_consents"
+    EXPORT = "export"
+    """All of a driver's data in one file, places and all."""
     DISPUTE_TRIPS = "dispute_trips"
     EDIT_POLICIES = "edit_policies"
     """Bind, change, pay, cancel, renew."""
@@ -73,6 +76,8 @@ PERMISSIONS: dict[Role, dict[Action, Reach]] = {
             Action.LOCATE,
             Action.EDIT_CONTACT,
             Action.REQUEST_ERASURE,
+            Action.SET_CONSENTS,
+            Action.EXPORT,
             Action.DISPUTE_TRIPS,
             Action.EDIT_POLICIES,
             Action.REPORT_CLAIMS,

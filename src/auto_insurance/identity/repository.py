@@ -1,18 +1,17 @@
-"""All SQL of accounts and sessions."""
+"""All SQL of accounts."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Row, Select, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
-from auto_insurance.identity.models import refresh_tokens, sessions, users
-from auto_insurance.identity.schemas import NewUser, Role, User, known_roles
+from auto_insurance.identity.models import users
+from auto_insurance.identity.schemas import NewUser, Role, User, UserFilter, UserSort, known_roles
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock, ids
 
@@ -27,26 +26,7 @@ class StoredUser(msgspec.Struct, frozen=True, kw_only=True):
         return f"StoredUser({self.user.user_id})"
 
 
-class SessionState(msgspec.Struct, frozen=True, kw_only=True):
-    """What the database says of a session now."""
-
-    user_id: UUID
-    username: str
-    roles: frozenset[str]
-    driver_id: str | None
-    expires_at: datetime
-    revoked: bool
-
-
-class UsedToken(msgspec.Struct, frozen=True, kw_only=True):
-    """A refresh token that has just been used up, and the account that it renews."""
-
-    session_id: UUID
-    session_expires_at: datetime
-    user: User
-
-
-_USER_COLUMNS = (
+USER_COLUMNS = (
     users.c.user_id,
     users.c.username,
     users.c.email,
@@ -57,7 +37,8 @@ _USER_COLUMNS = (
 )
 
 
-def _user(row: Row[*tuple[Any, ...]]) -> User:
+def user_of(row: Row[*tuple[Any, ...]]) -> User:
+    """Return the account of a row that has ``USER_COLUMNS``."""
     return User(
         user_id=row.user_id,
         username=row.username,
@@ -71,7 +52,7 @@ def _user(row: Row[*tuple[Any, ...]]) -> User:
 
 async def _one_user(uow: UnitOfWork, query: Select[*tuple[Any, ...]]) -> User | None:
     row = (await uow.conn.execute(query)).one_or_none()
-    return _user(row) if row is not None else None
+    return user_of(row) if row is not None else None
 
 
 async def insert_user(uow: UnitOfWork, new: NewUser, password_hash: str) -> User | None:
@@ -89,10 +70,10 @@ async def insert_user(uow: UnitOfWork, new: NewUser, password_hash: str) -> User
             updated_at=clock.now(),
         )
         .on_conflict_do_nothing()
-        .returning(*_USER_COLUMNS)
+        .returning(*USER_COLUMNS)
     )
     row = (await uow.conn.execute(query)).one_or_none()
-    return _user(row) if row is not None else None
+    return user_of(row) if row is not None else None
 
 
 async def taken_field(uow: UnitOfWork, username: str, email: str | None) -> str | None:
@@ -108,19 +89,19 @@ async def taken_field(uow: UnitOfWork, username: str, email: str | None) -> str 
 
 async def get_user(uow: UnitOfWork, user_id: UUID) -> User | None:
     """Return an account."""
-    return await _one_user(uow, select(*_USER_COLUMNS).where(users.c.user_id == user_id))
+    return await _one_user(uow, select(*USER_COLUMNS).where(users.c.user_id == user_id))
 
 
 async def find_user(uow: UnitOfWork, username: str) -> User | None:
     """Return the account of that name, whatever the case."""
-    return await _one_user(uow, select(*_USER_COLUMNS).where(func.lower(users.c.username) == func.lower(username)))
+    return await _one_user(uow, select(*USER_COLUMNS).where(func.lower(users.c.username) == func.lower(username)))
 
 
 async def find_for_login(uow: UnitOfWork, username: str) -> StoredUser | None:
     """Return the account of that name and its hash."""
-    query = select(*_USER_COLUMNS, users.c.password_hash).where(func.lower(users.c.username) == func.lower(username))
+    query = select(*USER_COLUMNS, users.c.password_hash).where(func.lower(users.c.username) == func.lower(username))
     row = (await uow.conn.execute(query)).one_or_none()
-    return StoredUser(user=_user(row), password_hash=row.password_hash) if row is not None else None
+    return StoredUser(user=user_of(row), password_hash=row.password_hash) if row is not None else None
 
 
 async def replace_hash(uow: UnitOfWork, user_id: UUID, old: str, new: str) -> None:
@@ -157,96 +138,73 @@ async def link_driver(uow: UnitOfWork, user_id: UUID, driver_id: str, roles: Col
     await uow.conn.execute(query.values(driver_id=driver_id, roles=sorted(roles), updated_at=clock.now()))
 
 
-async def insert_session(uow: UnitOfWork, session_id: UUID, user_id: UUID, expires_at: datetime) -> None:
-    """Open a session."""
-    await uow.conn.execute(
-        insert(sessions).values(session_id=session_id, user_id=user_id, created_at=clock.now(), expires_at=expires_at)
-    )
+async def get_stored(uow: UnitOfWork, user_id: UUID, *, lock: bool = False) -> StoredUser | None:
+    """Return an account and its hash, locked on demand."""
+    query = select(*USER_COLUMNS, users.c.password_hash).where(users.c.user_id == user_id)
+    row = (await uow.conn.execute(query.with_for_update() if lock else query)).one_or_none()
+    return StoredUser(user=user_of(row), password_hash=row.password_hash) if row is not None else None
 
 
-async def insert_refresh_token(uow: UnitOfWork, token_hash: bytes, session_id: UUID, expires_at: datetime) -> None:
-    """Add a refresh token to a session."""
-    await uow.conn.execute(
-        insert(refresh_tokens).values(
-            token_hash=token_hash, session_id=session_id, created_at=clock.now(), expires_at=expires_at
+async def find_for_reset(uow: UnitOfWork, login: str) -> StoredUser | None:
+    """Return the account that has this username or e-mail address; the username's first."""
+    same_name = func.lower(users.c.username) == func.lower(login)
+    same_email = func.lower(users.c.email) == func.lower(login)
+    query = select(*USER_COLUMNS, users.c.password_hash).where(or_(same_name, same_email)).order_by(same_name.desc())
+    row = (await uow.conn.execute(query.limit(1))).one_or_none()
+    return StoredUser(user=user_of(row), password_hash=row.password_hash) if row is not None else None
+
+
+_ORDER = {
+    UserSort.CREATED: (users.c.created_at, users.c.user_id),
+    UserSort.CREATED_DESC: (users.c.created_at.desc(), users.c.user_id.desc()),
+    UserSort.USERNAME: (func.lower(users.c.username),),
+    UserSort.USERNAME_DESC: (func.lower(users.c.username).desc(),),
+}
+
+
+async def list_users(uow: UnitOfWork, wanted: UserFilter, *, limit: int, offset: int) -> tuple[list[User], int]:
+    """Return a page of accounts and how many there are."""
+    found = []
+    if wanted.search:
+        found.append(
+            or_(
+                func.lower(users.c.username).contains(wanted.search.lower(), autoescape=True),
+                func.lower(users.c.email).contains(wanted.search.lower(), autoescape=True),
+                users.c.driver_id == wanted.search,
+            )
         )
-    )
+    if wanted.role is not None:
+        found.append(users.c.roles.any(wanted.role.value))
+    if wanted.active is not None:
+        found.append(users.c.is_active.is_(wanted.active))
+    total = (await uow.conn.execute(select(func.count()).select_from(users).where(*found))).scalar_one()
+    query = select(*USER_COLUMNS).where(*found).order_by(*_ORDER[wanted.sort]).limit(limit).offset(offset)
+    return [user_of(row) for row in await uow.conn.execute(query)], total
 
 
-async def use_refresh_token(uow: UnitOfWork, token_hash: bytes) -> UsedToken | None:
-    """Use a token up: at most one caller ever gets it back. None if it is not valid (any more)."""
-    now = clock.now()
-    used = (
-        update(refresh_tokens)
-        .where(refresh_tokens.c.token_hash == token_hash, refresh_tokens.c.used_at.is_(None))
-        .where(refresh_tokens.c.expires_at > now)
-        .values(used_at=now)
-        .returning(refresh_tokens.c.session_id)
-        .cte("used")
-    )
+async def update_user(uow: UnitOfWork, user: User) -> User | None:
+    """Store an account's facts; None if its e-mail address is another account's."""
+    email = user.email
+    if email is not None:
+        other = select(users.c.user_id).where(func.lower(users.c.email) == func.lower(email))
+        if (await uow.conn.execute(other.where(users.c.user_id != user.user_id))).first() is not None:
+            return None
     query = (
-        select(*_USER_COLUMNS, sessions.c.session_id, sessions.c.expires_at)
-        .join(users, users.c.user_id == sessions.c.user_id)
-        .join(used, used.c.session_id == sessions.c.session_id)
-        .where(sessions.c.revoked_at.is_(None), sessions.c.expires_at > now, users.c.is_active)
-    )
-    row = (await uow.conn.execute(query)).one_or_none()
-    if row is None:
-        return None
-    return UsedToken(session_id=row.session_id, session_expires_at=row.expires_at, user=_user(row))
-
-
-async def used_before(uow: UnitOfWork, token_hash: bytes) -> UUID | None:
-    """Return the session of a token that was used up at some time."""
-    query = select(refresh_tokens.c.session_id).where(
-        refresh_tokens.c.token_hash == token_hash, refresh_tokens.c.used_at.is_not(None)
-    )
-    return (await uow.conn.execute(query)).scalar_one_or_none()
-
-
-async def session_of_token(uow: UnitOfWork, token_hash: bytes) -> UUID | None:
-    """Return the session that a refresh token, used or not, belongs to."""
-    query = select(refresh_tokens.c.session_id).where(refresh_tokens.c.token_hash == token_hash)
-    return (await uow.conn.execute(query)).scalar_one_or_none()
-
-
-async def revoke_session(uow: UnitOfWork, session_id: UUID, reason: str) -> None:
-    """End a session; its first end counts."""
-    query = update(sessions).where(sessions.c.session_id == session_id, sessions.c.revoked_at.is_(None))
-    await uow.conn.execute(query.values(revoked_at=clock.now(), revoke_reason=reason))
-
-
-async def session_state(uow: UnitOfWork, session_id: UUID) -> SessionState | None:
-    """Return a session with its account as both are now; None if there is no such session."""
-    query = (
-        select(
-            users.c.user_id,
-            users.c.username,
-            users.c.roles,
-            users.c.driver_id,
-            sessions.c.expires_at,
-            or_(sessions.c.revoked_at.is_not(None), ~users.c.is_active).label("revoked"),
+        update(users)
+        .where(users.c.user_id == user.user_id)
+        .values(
+            email=email,
+            roles=sorted(user.roles),
+            driver_id=user.driver_id,
+            is_active=user.is_active,
+            updated_at=clock.now(),
         )
-        .join(users, users.c.user_id == sessions.c.user_id)
-        .where(sessions.c.session_id == session_id)
+        .returning(*USER_COLUMNS)
     )
-    row = (await uow.conn.execute(query)).one_or_none()
-    if row is None:
-        return None
-    return SessionState(
-        user_id=row.user_id,
-        username=row.username,
-        roles=known_roles(row.roles),
-        driver_id=row.driver_id,
-        expires_at=row.expires_at,
-        revoked=row.revoked,
-    )
+    return user_of((await uow.conn.execute(query)).one())
 
 
-async def delete_ended_sessions(uow: UnitOfWork, before: datetime, limit: int) -> int:
-    """Delete sessions that expired before an instant, the tokens with them; returns how many."""
-    ended = select(sessions.c.session_id).where(sessions.c.expires_at < before).limit(limit)
-    gone = await uow.conn.execute(
-        delete(sessions).where(sessions.c.session_id.in_(ended)).returning(sessions.c.session_id)
-    )
-    return len(gone.all())
+async def other_admin(uow: UnitOfWork, user_id: UUID) -> bool:
+    """Return whether an active administrator other than this account exists."""
+    query = select(users.c.user_id).where(users.c.roles.any(Role.ADMIN.value), users.c.is_active)
+    return (await uow.conn.execute(query.where(users.c.user_id != user_id).limit(1))).first() is not None

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Text, any_, bindparam, insert, or_, select, update
+from sqlalchemy import Text, any_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from auto_insurance.identity.models import device_keys
-from auto_insurance.identity.schemas import DeviceKeyFacts
+from auto_insurance.identity.schemas import DeviceKey, DeviceKeyFacts
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 
@@ -26,13 +26,12 @@ class StoredKey(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None
 
 
-async def insert_key(uow: UnitOfWork, key_id: UUID, device_id: str, key_hash: bytes, scopes: Collection[str]) -> None:
-    """Store a key's hash."""
-    await uow.conn.execute(
-        insert(device_keys).values(
-            key_id=key_id, device_id=device_id, key_hash=key_hash, scopes=sorted(scopes), created_at=clock.now()
-        )
-    )
+async def insert_key(
+    uow: UnitOfWork, key_id: UUID, device_id: str, key_hash: bytes, scopes: Collection[str], *, prefix: str
+) -> None:
+    """Store a key's hash, and how it begins."""
+    facts = {"key_id": key_id, "device_id": device_id, "key_hash": key_hash, "prefix": prefix}
+    await uow.conn.execute(insert(device_keys).values(**facts, scopes=sorted(scopes), created_at=clock.now()))
 
 
 async def find_key(uow: UnitOfWork, key_hash: bytes) -> StoredKey | None:
@@ -77,6 +76,26 @@ async def touch_key(uow: UnitOfWork, key_id: UUID, at: datetime, resolution: tim
         .where(or_(device_keys.c.last_used_at.is_(None), device_keys.c.last_used_at < at - resolution))
     )
     await uow.conn.execute(query.values(last_used_at=at))
+
+
+async def keys_of_device(uow: UnitOfWork, device_id: str, limit: int, offset: int) -> tuple[list[DeviceKey], int]:
+    """Return a page of a device's keys, ended ones too, the newest first, and how many there are."""
+    own = device_keys.c.device_id == device_id
+    total = (await uow.conn.execute(select(func.count()).select_from(device_keys).where(own))).scalar_one()
+    query = (
+        select(
+            device_keys.c.key_id,
+            device_keys.c.prefix,
+            device_keys.c.scopes,
+            device_keys.c.created_at,
+            device_keys.c.last_used_at,
+            device_keys.c.revoked_at.label("ends_at"),
+        )
+        .where(own)
+        .order_by(device_keys.c.created_at.desc())
+    )
+    rows = await uow.conn.execute(query.limit(limit).offset(offset))
+    return [DeviceKey(**{**row._asdict(), "scopes": frozenset(row.scopes)}) for row in rows], total
 
 
 async def key_facts(uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, DeviceKeyFacts]:

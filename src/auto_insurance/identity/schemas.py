@@ -102,6 +102,14 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     created_at: datetime
 
 
+class NewApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key to make."""
+
+    name: str
+    scopes: tuple[ApiScope, ...]
+    expires_in_days: int
+
+
 class NewUser(msgspec.Struct, frozen=True, kw_only=True):
     """An account to create; its password travels apart."""
 
@@ -109,6 +117,39 @@ class NewUser(msgspec.Struct, frozen=True, kw_only=True):
     email: str | None = None
     roles: frozenset[Role] = frozenset()
     driver_id: str | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that is open. ``last_used_at`` is when its tokens were renewed last."""
+
+    session_id: UUID
+    created_at: datetime
+    expires_at: datetime
+    method: str
+    client: str | None
+    last_used_at: datetime | None
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an API key. ``prefix`` is how it begins; ``last_used_at`` is right to minutes."""
+
+    key_id: UUID
+    user_id: UUID
+    name: str
+    prefix: str
+    scopes: frozenset[str]
+    created_by: UUID
+    created_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+class IssuedApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """A fresh API key. ``key`` exists only here and is never stored."""
+
+    key: SecretStr
+    facts: ApiKey
 
 
 class IssuedKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -129,6 +170,35 @@ class DeviceKeyFacts(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: datetime | None
 
 
+class DeviceKey(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of one key of a device. ``prefix`` is how it begins; ``ends_at`` may lie ahead."""
+
+    key_id: UUID
+    prefix: str | None
+    scopes: frozenset[str]
+    created_at: datetime
+    last_used_at: datetime | None
+    ends_at: datetime | None
+
+
+class UserSort(StrEnum):
+    """Orders of the list of accounts; a minus means descending."""
+
+    USERNAME = "username"
+    USERNAME_DESC = "-username"
+    CREATED = "created_at"
+    CREATED_DESC = "-created_at"
+
+
+class UserFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which accounts staff want to see: text of name or address, or a driver's id; a role; open or closed."""
+
+    search: str = ""
+    role: Role | None = None
+    active: bool | None = None
+    sort: UserSort = UserSort.CREATED_DESC
+
+
 def known_roles(names: Iterable[str]) -> frozenset[str]:
     """Return those names that are roles of this version."""
     return frozenset(Role) & frozenset(names)
@@ -142,32 +212,37 @@ def _no_nul(value: str) -> str:
 
 USERNAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{2,63}$"
 Username = Annotated[str, Field(pattern=USERNAME_PATTERN, examples=["driver0001"])]
+NewPassword = Annotated[
+    SecretStr, Field(min_length=12, max_length=256, description="12 characters or more, none of the commonest.")
+]
 AnyText = Annotated[str, AfterValidator(_no_nul)]
 
 
-class _Input(BaseModel):
+class Input(BaseModel):
+    """A body that we read: unknown fields are refused, and what was sent is not repeated."""
+
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
 
 
-class LoginRequest(_Input):
+class LoginRequest(Input):
     """Username and password."""
 
     username: Annotated[AnyText, Field(min_length=1, max_length=254, examples=["driver0001"])]
     password: Annotated[SecretStr, Field(min_length=1, max_length=256)]
 
 
-class RefreshRequest(_Input):
+class RefreshRequest(Input):
     """A refresh token: to be rotated, or to end its session."""
 
     refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=256)]
 
 
-class RegisterRequest(_Input):
+class RegisterRequest(Input):
     """A new account without a role; staff link it to a driver."""
 
     username: Username
     email: Annotated[EmailStr, Field(max_length=254)]
-    password: Annotated[SecretStr, Field(min_length=10, max_length=256)]
+    password: NewPassword
 
 
 class TokenResponse(BaseModel):

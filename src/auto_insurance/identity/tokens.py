@@ -17,7 +17,10 @@ from auto_insurance.kernel import clock, ids
 
 SECRET_BYTES = 32
 """256 bits: no guess, so that a plain SHA-256 is enough at rest."""
+API_KEY_PREFIX = "aik_"
 DEVICE_KEY_PREFIX = "aik_"
+SHOWN_CHARS = 10
+"""How much of a key is kept to know it by: the prefix and 36 bits, which leaves 220 to guess."""
 _CLAIMS = ["iss", "aud", "sub", "sid", "jti", "iat", "exp", "name", "roles"]
 
 
@@ -99,6 +102,11 @@ def new_refresh_token() -> str:
 def new_device_key() -> str:
     """Return ``aik_`` and 256 random bits as base64url."""
     return DEVICE_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def new_api_key() -> str:
+    """Return ``aik_`` and 256 random bits as base64url."""
+    return API_KEY_PREFIX + secrets.token_urlsafe(SECRET_BYTES)
 
 
 def digest(secret: str) -> bytes:

@@ -6,7 +6,8 @@ import structlog
 
 from auto_insurance.identity import repository
 from auto_insurance.identity.errors import UserExists
-from auto_insurance.identity.passwords import Passwords, check_password_rules
+from auto_insurance.identity.password_rules import check_password_rules
+from auto_insurance.identity.passwords import Passwords
 from auto_insurance.identity.schemas import NewUser, Role, User
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 
@@ -37,6 +38,10 @@ class UserService:
         """Create an account in the caller's transaction. Raises ``UserExists`` and ``WeakPassword``."""
         check_password_rules(password, username=new.username, email=new.email)
         return await self._insert(uow, new, await self._passwords.hash(password))
+
+    async def create_without_password(self, uow: UnitOfWork, new: NewUser, instead: str) -> User:
+        """Create an account with ``instead`` for a hash, which no password matches. Raises ``UserExists``."""
+        return await self._insert(uow, new, instead)
 
     async def create_admin(self, uow: UnitOfWork, username: str, password: str, email: str | None = None) -> User:
         """Create an administrator; for the operator's command line, never for HTTP.

@@ -10,7 +10,8 @@ from fastapi import APIRouter, Depends, Query
 from pydantic import AwareDatetime, BaseModel
 
 from auto_insurance.drivers.service import Precision
-from auto_insurance.identity.deps import AccessibleDriver, CurrentUser, MayLocate, VisibleDriver
+from auto_insurance.identity.deps import CurrentUser, MayLocate, driver_for, drivers_for
+from auto_insurance.identity.policy import Action
 from auto_insurance.infra.http.deps import ReadTx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.pagination import Page, PageParams
@@ -30,7 +31,8 @@ from auto_insurance.portal.service import PortalService
 M = TypeVar("M", bound=BaseModel)
 router = APIRouter(tags=["trips"])
 Portal = Annotated[PortalService, service(PortalService)]
-ERRORS = problems(401, 404, 422, 503)
+Driver = Annotated[str, driver_for(Action.READ_TRIPS)]
+ERRORS = problems(401, 403, 404, 422, 503)
 
 
 class Seer:
@@ -80,7 +82,7 @@ Filters = Annotated[TripQuery, Depends()]
 async def all_trips(
     uow: ReadTx,
     portal: Portal,
-    driver_id: VisibleDriver,
+    driver_id: Annotated[str | None, drivers_for(Action.READ_TRIPS)],
     page: PageParams,
     filters: Filters,
     sight: Sight,
@@ -93,7 +95,7 @@ async def all_trips(
 
 @router.get("/drivers/{driver_id}/trips", summary="A driver's trips", responses=ERRORS)
 async def trips(
-    uow: ReadTx, portal: Portal, driver_id: AccessibleDriver, page: PageParams, filters: Filters, sight: Sight
+    uow: ReadTx, portal: Portal, driver_id: Driver, page: PageParams, filters: Filters, sight: Sight
 ) -> Page[TripItem]:
     """List trips, newest first."""
     items, total = await portal.list_trips(uow, filters.of(driver_id), page=page.page, page_size=page.page_size)
@@ -101,7 +103,7 @@ async def trips(
 
 
 @router.get("/drivers/{driver_id}/trips/summary", summary="Totals over all trips", responses=ERRORS)
-async def trips_summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> TripsSummary:
+async def trips_summary(uow: ReadTx, portal: Portal, driver_id: Driver) -> TripsSummary:
     """Add up all completed trips."""
     return await portal.trips_summary(uow, driver_id)
 
@@ -113,7 +115,7 @@ async def trips_summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver
 async def statistics(
     uow: ReadTx,
     portal: Portal,
-    driver_id: AccessibleDriver,
+    driver_id: Driver,
     period_days: Annotated[int, Query(ge=1, le=3660, description="Days back from now.")] = 30,
 ) -> TripStatistics:
     """Give rates per 100 miles and shares of miles. Unknown is null, never zero."""
@@ -121,7 +123,7 @@ async def statistics(
 
 
 @router.get("/drivers/{driver_id}/summary", summary="The numbers of a driver's first page", responses=ERRORS)
-async def summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> DriverSummary:
+async def summary(uow: ReadTx, portal: Portal, driver_id: Driver) -> DriverSummary:
     """Give score, premium and recent driving at a glance."""
     return await portal.summary(uow, driver_id)
 
@@ -130,7 +132,7 @@ async def summary(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> D
 async def alerts(
     uow: ReadTx,
     portal: Portal,
-    driver_id: AccessibleDriver,
+    driver_id: Driver,
     page: PageParams,
     sight: Sight,
     days: Annotated[int, Query(ge=1, le=3660, description="Days back from now.")] = 30,
@@ -141,7 +143,9 @@ async def alerts(
 
 
 @router.get("/drivers/{driver_id}/risk-factors", summary="What moves the risk score", responses=ERRORS)
-async def risk_factors(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver) -> RiskFactors:
+async def risk_factors(
+    uow: ReadTx, portal: Portal, driver_id: Annotated[str, driver_for(Action.READ_RISK)]
+) -> RiskFactors:
     """Give the factors behind the newest score, the strongest first."""
     return await portal.risk_factors(uow, driver_id)
 
@@ -150,7 +154,7 @@ async def risk_factors(uow: ReadTx, portal: Portal, driver_id: AccessibleDriver)
 async def trip(
     uow: ReadTx,
     portal: Portal,
-    driver_id: AccessibleDriver,
+    driver_id: Driver,
     trip_id: UUID,
     sight: Sight,
     max_points: Annotated[int, Query(ge=2, le=20_000, description="The path is thinned to this many points.")] = 2000,

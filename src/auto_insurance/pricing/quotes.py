@@ -9,6 +9,8 @@ from datetime import date, datetime, timedelta
 import msgspec
 
 from auto_insurance.drivers.schemas import Coverage, DriverFacts
+from auto_insurance.identity import policy
+from auto_insurance.identity.policy import Action
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.infra.http.ratelimit import RateLimiter
@@ -143,7 +145,7 @@ def may_see(quote: Quote, principal: Principal | None) -> bool:
     """Tell whether somebody who has the id may see the quote: a stranger's anybody, a driver's the driver and staff."""
     if quote.driver_id is None:
         return True
-    return principal is not None and (principal.is_admin or principal.driver_id == quote.driver_id)
+    return principal is not None and policy.allows(principal, Action.READ_PRICING, quote.driver_id)
 
 
 def _as_of(quote: Quote, now: datetime) -> Quote:

@@ -10,8 +10,9 @@ from fastapi.responses import StreamingResponse
 
 from auto_insurance.drivers.schemas import Consents, ConsentsChange, ErasureRequest, Purpose
 from auto_insurance.drivers.service import ConsentService, ErasureDesk
-from auto_insurance.identity.deps import AccessibleDriver, CurrentUser, staff
+from auto_insurance.identity.deps import AccessibleDriver, CurrentUser, driver_for, staff
 from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.policy import Action
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
@@ -31,15 +32,15 @@ _Eraser = Annotated[Principal, staff(Permission.ERASE)]
 _ERRORS = problems(401, 403, 404, 422)
 
 
-@router.get("/drivers/{driver_id}/consents", responses=problems(401, 404, 422), summary="What a driver allows")
+@router.get("/drivers/{driver_id}/consents", responses=problems(401, 403, 404, 422), summary="What a driver allows")
 async def get_consents(driver_id: AccessibleDriver, consents: _Consents, uow: ReadTx) -> Consents:
     """Return each purpose with its text, what was decided and when."""
     return await consents.consents(uow, driver_id)
 
 
-@router.put("/drivers/{driver_id}/consents", responses=problems(401, 404, 409, 422), summary="Allow or withdraw")
+@router.put("/drivers/{driver_id}/consents", responses=problems(401, 403, 404, 409, 422), summary="Allow or withdraw")
 async def put_consents(
-    driver_id: AccessibleDriver,
+    driver_id: Annotated[str, driver_for(Action.SET_CONSENTS)],
     body: ConsentsChange,
     caller: CurrentUser,
     consents: _Consents,
@@ -59,10 +60,10 @@ async def put_consents(
 @router.get(
     "/drivers/{driver_id}/export",
     response_class=StreamingResponse,
-    responses={**problems(401, 404, 422, 429, 503), 200: {"content": {"application/zip": {}}}},
+    responses={**problems(401, 403, 404, 422, 429, 503), 200: {"content": {"application/zip": {}}}},
     summary="All own data",
 )
-async def export(driver_id: AccessibleDriver, exports: _Exports) -> StreamingResponse:
+async def export(driver_id: Annotated[str, driver_for(Action.EXPORT)], exports: _Exports) -> StreamingResponse:
     """Return a zip of JSON, CSV and GPX with a manifest of counts and checksums; archived months are in it."""
     file = await exports.export(driver_id)
     headers = {

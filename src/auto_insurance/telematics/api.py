@@ -13,7 +13,9 @@ from fastapi import APIRouter, Form, Path, Query, Request, Response, UploadFile,
 from pydantic import AwareDatetime
 
 from auto_insurance.contracts.telematics import TelemetryEvent
-from auto_insurance.identity.deps import CurrentUser, DeviceOrDriver
+from auto_insurance.identity.deps import DeviceOrDriver, may
+from auto_insurance.identity.policy import Action
+from auto_insurance.identity.schemas import Principal
 from auto_insurance.identity.service import DeviceKeyService
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import HttpProblem, problems, request_id_of
@@ -37,6 +39,8 @@ router = APIRouter(prefix="/telematics", tags=["telematics"])
 _Ingest = Annotated[IngestService, service(IngestService)]
 _Health = Annotated[DeviceHealthService, service(DeviceHealthService)]
 _Imports = Annotated[ImportService, service(ImportService)]
+_Reader = Annotated[Principal, may(Action.READ)]
+_Importer = Annotated[Principal, may(Action.IMPORT_TELEMETRY)]
 ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$"
 DeviceId = Annotated[str, Path(pattern=ID_PATTERN, examples=["dev-1"])]
 
@@ -142,8 +146,8 @@ _QUERIES = {
 lanes = {("POST", "/telematics/events"): _lane(answer_event), ("POST", "/telematics/events/batch"): _lane(answer_batch)}
 
 
-@router.get("/devices/{device_id}/health", responses=problems(401, 404, 422, 503), summary="How is a device doing")
-async def device_health(device_id: DeviceId, principal: CurrentUser, health: _Health, uow: ReadTx) -> DeviceHealth:
+@router.get("/devices/{device_id}/health", responses=problems(401, 403, 404, 422, 503), summary="How is a device doing")
+async def device_health(device_id: DeviceId, principal: _Reader, health: _Health, uow: ReadTx) -> DeviceHealth:
     """Return when a device was last heard of, how far its clock is off and how much of it was refused.
 
     Stale after a day of silence, offline after three. Counts are right to the hour and some seconds late.
@@ -152,11 +156,13 @@ async def device_health(device_id: DeviceId, principal: CurrentUser, health: _He
 
 
 @router.get(
-    "/devices/{device_id}/event-count", responses=problems(401, 404, 422, 503), summary="How much of a device is stored"
+    "/devices/{device_id}/event-count",
+    responses=problems(401, 403, 404, 422, 503),
+    summary="How much of a device is stored",
 )
 async def count_events(
     device_id: DeviceId,
-    principal: CurrentUser,
+    principal: _Reader,
     health: _Health,
     uow: ReadTx,
     start: Annotated[AwareDatetime, Query(alias="from")],
@@ -169,11 +175,11 @@ async def count_events(
 @router.post(
     "/import",
     status_code=status.HTTP_202_ACCEPTED,
-    responses=problems(401, 404, 413, 422, 429, 503),
+    responses=problems(401, 403, 404, 413, 422, 429, 503),
     summary="Import a GPX or CSV file",
 )
 async def import_file(
-    principal: CurrentUser,
+    principal: _Importer,
     imports: _Imports,
     uow: Tx,
     file: UploadFile,
@@ -183,8 +189,8 @@ async def import_file(
     return _job(await imports.create(uow, principal, device_id, file.filename or "", await file.read()))
 
 
-@router.get("/import/{job_id}", responses=problems(401, 404, 422, 503), summary="How far is an import")
-async def get_import(job_id: UUID, principal: CurrentUser, imports: _Imports, uow: ReadTx) -> ImportJob:
+@router.get("/import/{job_id}", responses=problems(401, 403, 404, 422, 503), summary="How far is an import")
+async def get_import(job_id: UUID, principal: _Importer, imports: _Imports, uow: ReadTx) -> ImportJob:
     """Return the counts of an import and its first refused rows."""
     return _job(await imports.get(uow, principal, job_id))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from auto_insurance.identity import policy
+from auto_insurance.identity.policy import Action
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
@@ -62,6 +64,8 @@ class DeviceHealthService:
             raise UnknownDevice
         assignment = history.at(clock.to_us(clock.now()))
         driver_id = assignment.driver_id if assignment else None
-        if not principal.is_admin and (driver_id is None or driver_id != principal.driver_id):
+        if not policy.acts_for_others(principal, Action.READ) and (
+            driver_id is None or not policy.allows(principal, Action.READ, driver_id)
+        ):
             raise UnknownDevice
         return driver_id

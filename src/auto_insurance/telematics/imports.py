@@ -20,6 +20,8 @@ import structlog
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.telematics import TelemetryEvent
+from auto_insurance.identity import policy
+from auto_insurance.identity.policy import Action
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra import metrics
 from auto_insurance.infra.bus.protocol import EventLog
@@ -70,7 +72,7 @@ class ImportService:
         """
         history = (await self._drivers.assignments(uow, [device_id])).get(device_id)
         assignment = history.at(clock.to_us(clock.now())) if history else None
-        if assignment is None or not (principal.is_admin or assignment.driver_id == principal.driver_id):
+        if assignment is None or not policy.allows(principal, Action.IMPORT_TELEMETRY, assignment.driver_id):
             raise UnknownDevice
         if await repository.open_imports(uow, assignment.driver_id) >= self._options.max_open:
             raise TooManyImports(self._options.max_open)
@@ -89,7 +91,7 @@ class ImportService:
     async def get(self, uow: UnitOfWork, principal: Principal, job_id: UUID) -> ImportRow:
         """Return an import. Raises ``ImportNotFound``, also for somebody else's."""
         job = await repository.get_import(uow, job_id)
-        if job is None or not (principal.is_admin or job.driver_id == principal.driver_id):
+        if job is None or not policy.allows(principal, Action.IMPORT_TELEMETRY, job.driver_id):
             raise ImportNotFound
         return job
 

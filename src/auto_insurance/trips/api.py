@@ -7,7 +7,10 @@ from uuid import UUID
 
 from fastapi import APIRouter, Query, status
 
-from auto_insurance.identity.deps import AccessibleDriver, AdminUser, CurrentUser, VisibleDriver
+from auto_insurance.identity.deps import CurrentUser, driver_for, drivers_for, staff
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.policy import Action
+from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.pagination import Page, PageParams
@@ -21,19 +24,24 @@ Disputes = Annotated[TripDisputes, service(TripDisputes)]
 @router.post(
     "/drivers/{driver_id}/trips/{trip_id}/dispute",
     status_code=status.HTTP_201_CREATED,
-    responses=problems(401, 404, 409, 422),
+    responses=problems(401, 403, 404, 409, 422),
     summary="Dispute a trip",
 )
 async def dispute_trip(
-    driver_id: AccessibleDriver, trip_id: UUID, body: DisputeIn, caller: CurrentUser, disputes: Disputes, uow: Tx
+    driver_id: Annotated[str, driver_for(Action.DISPUTE_TRIPS)],
+    trip_id: UUID,
+    body: DisputeIn,
+    caller: CurrentUser,
+    disputes: Disputes,
+    uow: Tx,
 ) -> DisputeOut:
     """Say that a trip was not the driver's or is wrong. Staff decide; until then it counts as before."""
     return DisputeOut.model_validate(await disputes.file(uow, driver_id, trip_id, body, caller.user_id))
 
 
-@router.get("/trips/disputes", responses=problems(401, 404, 422), summary="Disputes of trips")
+@router.get("/trips/disputes", responses=problems(401, 403, 404, 422), summary="Disputes of trips")
 async def list_disputes(
-    driver_id: VisibleDriver,
+    driver_id: Annotated[str | None, drivers_for(Action.READ_TRIPS)],
     page: PageParams,
     disputes: Disputes,
     uow: ReadTx,
@@ -50,7 +58,11 @@ async def list_disputes(
     summary="Decide a dispute",
 )
 async def decide_dispute(
-    dispute_id: UUID, body: DecisionIn, admin: AdminUser, disputes: Disputes, uow: Tx
+    dispute_id: UUID,
+    body: DecisionIn,
+    admin: Annotated[Principal, staff(Permission.DECIDE_DISPUTES)],
+    disputes: Disputes,
+    uow: Tx,
 ) -> DisputeOut:
     """Accept or reject. An accepted one takes the trip out of score, price and rewards, which follow by corrections."""
     return DisputeOut.model_validate(await disputes.decide(uow, dispute_id, body, admin.user_id))

@@ -31,13 +31,14 @@ from auto_insurance.webhooks.views import delivery_out, event_types, webhook_out
 router = APIRouter(prefix="/webhooks", tags=["webhooks"])
 Webhooks = Annotated[WebhookService, service(WebhookService)]
 Staff = Annotated[Principal, staff(Permission.MANAGE_WEBHOOKS)]
+Reader = Annotated[Principal, staff(Permission.VIEW_WEBHOOKS)]
 EndpointId = Annotated[UUID, Path(description="An endpoint's id.")]
 DeliveryId = Annotated[UUID, Path(description="A delivery's id.")]
 ONE = problems(401, 403, 404, 422)
 
 
 @router.get("/event-types", responses=problems(401, 403), summary="Events that can be sent")
-async def list_event_types(admin: Staff) -> EventTypes:
+async def list_event_types(admin: Reader) -> EventTypes:
     """Return all events that an endpoint may ask for, with the schema of their data."""
     return event_types()
 
@@ -54,14 +55,14 @@ async def create(body: WebhookIn, admin: Staff, webhooks: Webhooks, uow: Tx) -> 
 
 
 @router.get("", responses=problems(401, 403, 422), summary="Endpoints")
-async def list_endpoints(admin: Staff, page: PageParams, webhooks: Webhooks, uow: ReadTx) -> Page[WebhookOut]:
+async def list_endpoints(admin: Reader, page: PageParams, webhooks: Webhooks, uow: ReadTx) -> Page[WebhookOut]:
     """List endpoints, the oldest first."""
     found, total = await webhooks.page(uow, limit=page.limit, offset=page.offset)
     return Page[WebhookOut].of([webhook_out(row) for row in found], total, page)
 
 
 @router.get("/{endpoint_id}", responses=ONE, summary="An endpoint")
-async def get_endpoint(endpoint_id: EndpointId, admin: Staff, webhooks: Webhooks, uow: ReadTx) -> WebhookOut:
+async def get_endpoint(endpoint_id: EndpointId, admin: Reader, webhooks: Webhooks, uow: ReadTx) -> WebhookOut:
     """Return an endpoint and how it does."""
     return webhook_out(await webhooks.get(uow, endpoint_id))
 
@@ -103,7 +104,7 @@ async def ping(endpoint_id: EndpointId, admin: Staff, webhooks: Webhooks, uow: T
 @router.get("/{endpoint_id}/deliveries", responses=ONE, summary="Deliveries of an endpoint")
 async def list_deliveries(
     endpoint_id: EndpointId,
-    admin: Staff,
+    admin: Reader,
     page: PageParams,
     webhooks: Webhooks,
     uow: ReadTx,

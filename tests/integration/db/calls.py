@@ -40,7 +40,15 @@ from auto_insurance.telematics.schemas import Contact
 from auto_insurance.trips.repository import Since, TripRow
 from auto_insurance.trips.repository_states import SHIFT, Mark, StateRow
 from auto_insurance.trips.schemas import TripFilter
-from tests.integration.db import billing, calls_admin, calls_claims, calls_policies, calls_privacy, calls_webhooks
+from tests.integration.db import (
+    billing,
+    calls_admin,
+    calls_claims,
+    calls_identity,
+    calls_policies,
+    calls_privacy,
+    calls_webhooks,
+)
 from tests.support.trips import Drive, kept
 
 SOURCE = Path(auto_insurance.__file__).parent
@@ -290,10 +298,7 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     ),
     "drivers.repository.insert_vehicle": ({"new": VehicleCreate(make="M", model="M", year=2020)},),
     "drivers.repository_devices.insert_assignment": ({"device_id": "DEV99999"},),
-    "identity.repository.insert_session": ({"session_id": ids.new_uuid()},),
-    "identity.repository.insert_refresh_token": ({"token_hash": b"new"},),
-    "identity.repository.replace_hash": ({"new": "hash"},),
-    "identity.repository_keys.insert_key": ({"key_hash": b"new"},),
+    **calls_identity.OF_FUNCTION,
     "infra.bus.deadletters.count_dead_letters": ({}, {"reason": "malformed"}),
     "infra.bus.deadletters.list_dead_letters": ({}, {"reason": "malformed"}),
     "infra.bus.offsets.verify": ({"claims": {TopicPartition(TP.topic, 5): Claim(50, 0)}},),

@@ -63,6 +63,20 @@ _PEOPLE: tuple[tuple[str, int, dict[str, str]], ...] = (
         "key_id": uuid("key"), "device_id": DEVICE.format(n="i"), "key_hash": "sha256(('key' || i)::bytea)",
         "scopes": "'{ingest}'",
     }),
+    ("api_keys", 3_000, {
+        "key_id": uuid("api_key"), "user_id": uuid("user", f"i % {DRIVERS} + 1"), "scopes": "'{read:risk}'",
+        "key_hash": "sha256(('key' || i)::bytea)", "expires_at": "now() + i * interval '1 minute'",
+    }),
+    ("password_resets", 3_000, {
+        "token_hash": "sha256(('token' || i)::bytea)", "user_id": uuid("user", f"i % {DRIVERS} + 1"),
+        "expires_at": "now() + i * interval '1 minute'",
+    }),
+    ("oidc_logins", 3_000, {
+        "state_hash": "('state' || i)::bytea", "expires_at": "now() + i * interval '1 minute'",
+    }),
+    ("oidc_identities", 3_000, {
+        "issuer": "'https://idp.test'", "subject": "'subject' || i", "user_id": uuid("user", f"i % {DRIVERS} + 1"),
+    }),
     ("vehicles", DRIVERS, {
         "vehicle_id": "'VEH' || i", "driver_id": DRIVER.format(n="i"), "vin": "'VIN' || i", "use": "'private'",
     }),

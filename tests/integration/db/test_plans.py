@@ -20,6 +20,8 @@ WHOLE_BY_NATURE: dict[str, tuple[str, str]] = {
     "drivers.repository.count_drivers": (COUNT, "how many there are: once, when the demo's fleet is made"),
     "drivers.repository_erasures.list_erasures": (COUNT, "how many requests staff see; there are few"),
     "identity.repository.has_admin": ("SELECT users.user_id", "looks for any administrator, once at a start"),
+    "identity.repository.list_users": (COUNT, "how many accounts staff see"),
+    "identity.repository.other_admin": ("SELECT users.user_id", "looks for any other administrator, when one goes"),
     "identity.repository.set_active": ("UPDATE users", "opens or closes the demo's accounts, once at a start"),
     "infra.bus.deadletters.count_dead_letters": (COUNT, "counts them all; there are few"),
     "infra.bus.deadletters.list_dead_letters": (COUNT, "counts them all; there are few"),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from auto_insurance.identity.errors import InvalidDeviceKey
 from tests.support.people import People
 
 VIN = "1HGCM82633A004352"
@@ -127,3 +128,26 @@ async def test_the_life_of_a_device(people: People, admin: str, driver: str) -> 
         item = (await client.get("/drivers/DRV001/devices")).json()["items"][0]
     assert item["retired_at"] is not None
     assert item["scopes"] == []
+
+
+async def test_a_rotation_may_overlap_and_the_keys_can_be_listed(people: People, admin: str, driver: str) -> None:
+    async with people.client(admin) as client:
+        first = (await client.post("/drivers/DRV001/devices", json={})).json()
+        device = f"/drivers/DRV001/devices/{first['device_id']}"
+        kept = (await client.post(f"{device}/rotate-key", json={"grace_s": 600})).json()
+        assert (await people.keys.check(first["key"])).device_id == first["device_id"], "both work for ten minutes"
+        too_long = await client.post(f"{device}/rotate-key", json={"grace_s": 7 * 86_400 + 1})
+        assert (too_long.status_code, too_long.json()["errors"][0]["field"]) == (422, "body.grace_s")
+        now = (await client.post(f"{device}/rotate-key")).json()
+        for ended in (first, kept):
+            with pytest.raises(InvalidDeviceKey):
+                await people.keys.check(ended["key"])
+        await people.keys.check(now["key"])
+        listed = await client.get(f"{device}/keys")
+        assert (await client.get(f"/drivers/DRV002/devices/{first['device_id']}/keys")).status_code == 404
+    items = listed.json()["items"]
+    assert [item["prefix"] for item in items] == [key["key"][:10] for key in (now, kept, first)]
+    assert [item["ends_at"] is None for item in items] == [True, False, False]
+    assert not any(key["key"] in listed.text for key in (now, kept, first))
+    async with people.client(driver) as client:
+        assert (await client.get(f"/drivers/me/devices/{first['device_id']}/keys")).status_code == 403

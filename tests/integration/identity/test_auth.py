@@ -162,14 +162,14 @@ async def test_a_session_is_checked_once_a_second_however_many_ask(
 ) -> None:
     token = await people.token("driver0001", "password0001")
     fetches = 0
-    fetch = people.auth._fetch_state
+    fetch = people.auth.sessions._fetch
 
     async def counted(session_id: object) -> object:
         nonlocal fetches
         fetches += 1
         return await fetch(session_id)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(people.auth, "_fetch_state", counted)
+    monkeypatch.setattr(people.auth.sessions, "_fetch", counted)
     await asyncio.gather(*(people.auth.authenticate(token) for _ in range(50)))
     await people.auth.authenticate(token)
     assert fetches == 1

@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from auto_insurance.identity.errors import CredentialsUnavailable, WeakPassword
-from auto_insurance.identity.passwords import HashOptions, Passwords, check_password_rules
+from auto_insurance.identity.password_rules import COMMON, MIN_LENGTH, check_password_rules
+from auto_insurance.identity.passwords import NEVER_PASSWORD, NO_PASSWORD, HashOptions, Passwords
 
 CHEAP = HashOptions(time_cost=1, memory_kib=64)
 
@@ -18,6 +19,11 @@ async def test_verifies_what_it_hashed() -> None:
     assert await passwords.verify(hashed, "correct horse battery")
     assert not await passwords.verify(hashed, "Correct horse battery")
     assert not await passwords.verify("not a hash", "correct horse battery")
+    for none in (NO_PASSWORD, NEVER_PASSWORD):
+        assert not await passwords.verify(none, none)
+        assert not await passwords.verify(none, "nobody has this password")
+    assert passwords.may_be_set(NO_PASSWORD)
+    assert not passwords.may_be_set(NEVER_PASSWORD)
     assert await passwords.verify(await passwords.hash("é" * 10), "e\u0301" * 10)
     passwords.close()
 
@@ -67,10 +73,34 @@ async def test_the_pool_is_bounded_in_queue_and_time() -> None:
     assert passwords._pending == 0
 
 
-@pytest.mark.parametrize("password", ["short", "a" * 300, "aaaaaaaaaaaa", "Driver0001x", "me@example.com"])
+@pytest.mark.parametrize(
+    "password",
+    [
+        "short",
+        "eleven long",
+        "a" * 300,
+        "aaaaaaaaaaaa",
+        "Driver0001xy",
+        "driver0001xy!!",
+        "me@example.com",
+        "Password2024!",
+        "WELCOME 1234567",
+        "1234567890123",
+        "2026-12-01-2026",
+        "QwertyUiop12",
+        "\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44\uff50\uff41\uff53\uff53\uff57\uff4f\uff52\uff44",
+    ],
+)
 def test_weak_passwords(password: str) -> None:
+    with pytest.raises(WeakPassword) as caught:
+        check_password_rules(password, username="driver0001xy", email="me@example.com", field="new_password")
+    assert [error.field for error in caught.value.errors] == ["new_password"]
+
+
+@pytest.mark.parametrize("password", sorted(COMMON))
+def test_none_of_the_commonest(password: str) -> None:
     with pytest.raises(WeakPassword):
-        check_password_rules(password, username="driver0001x", email="me@example.com")
+        check_password_rules(password.ljust(MIN_LENGTH, "0"), username="somebody")
 
 
 def test_a_good_password() -> None:

@@ -74,7 +74,7 @@ def test_the_claims_of_these_tests_are_good() -> None:
         "nonsense",
         "a.b.c",
         jwt.encode(_claims(), "another-secret-of-at-least-32-bytes!!"),
-        jwt.encode(_claims(), None, algorithm="none"),
+        jwt.encode(_claims(), "", algorithm="none"),
         jwt.encode(_claims(), SECRET + "0" * 64, algorithm="HS512"),
         *(jwt.encode(_claims(**{name: None}), SECRET) for name in ("iss", "aud", "sub", "sid", "jti", "exp", "roles")),
         jwt.encode(_claims(iss="other"), SECRET),

@@ -318,6 +318,12 @@ class LoginSettings(Group):
     failures_per_minute: int = setting(
         "LOGIN_FAILURES_PER_MINUTE", 5, "Failed logins per address and account before 429.", ge=1, le=1000
     )
+    failures_per_account: int = setting(
+        "LOGIN_FAILURES_PER_ACCOUNT", 20, "Failed logins of an account in 5 minutes, from all addresses.", ge=5, le=1000
+    )
+    failures_per_address: int = setting(
+        "LOGIN_FAILURES_PER_ADDRESS", 50, "Failed logins from an address in 5 minutes, all accounts.", ge=5, le=10_000
+    )
     admin_password: SecretStr | None = setting(
         "ADMIN_PASSWORD", None, "Creates the account `admin` with this password where there is no administrator yet."
     )

@@ -11,6 +11,8 @@ from auto_insurance.infra.config.tree import Settings
 
 MIN_SECRET_BYTES = 32
 LEAST_RETENTION = 4
+OIDC_ROLES = ("agent", "underwriter", "actuary", "auditor", "admin")
+"""Roles that an identity provider may give; the others hang on a driver or on keys."""
 _PLACEHOLDERS = ("change-me", "change_me", "changeme", "change-in-production", "change-this")
 
 
@@ -27,6 +29,7 @@ def broken_rules(settings: Settings) -> Iterator[Problem]:
         yield Problem("RETENTION_MONTHS", f"must be 0 (keep everything) or at least {LEAST_RETENTION}")
     yield from _billing(settings)
     yield from _addresses(settings)
+    yield from _accounts(settings)
     if settings.environment in {Environment.PRODUCTION, Environment.STAGING}:
         yield from _secrets(settings)
     if settings.is_production:
@@ -54,6 +57,39 @@ def _billing(settings: Settings) -> Iterator[Problem]:
         yield Problem("BILLING_FINAL_NOTICE_DAYS", "must be above BILLING_REMINDER_DAYS: the reminder comes first")
     if billing.lapse_days <= billing.final_notice_days:
         yield Problem("BILLING_LAPSE_DAYS", "must be above BILLING_FINAL_NOTICE_DAYS: cover stops after the notice")
+
+
+def _accounts(settings: Settings) -> Iterator[Problem]:
+    mail, oidc = settings.mail, settings.oidc
+    if mail.username is not None and mail.tls == "none":
+        yield Problem("SMTP_TLS", "must not be none with SMTP_USERNAME: the password would cross the network in clear")
+    for name, value in (("SMTP_PASSWORD", mail.password), ("SMTP_HOST", mail.host)):
+        if mail.username is not None and value is None:
+            yield Problem(name, "is needed with SMTP_USERNAME")
+    if oidc.issuer is None:
+        return
+    if oidc.client_id is None:
+        yield Problem("OIDC_CLIENT_ID", "is needed with OIDC_ISSUER")
+    if urlsplit(oidc.issuer).scheme != "https" and settings.environment in {
+        Environment.PRODUCTION,
+        Environment.STAGING,
+    }:
+        yield Problem("OIDC_ISSUER", f"must begin with https:// in {settings.environment.value}")
+    try:
+        role_map(oidc.role_map)
+    except ValueError as error:
+        yield Problem("OIDC_ROLE_MAP", str(error))
+
+
+def role_map(text: str) -> dict[str, str]:
+    """Return group -> role of ``group=role,group=role``. Raises ``ValueError`` for another form."""
+    found: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        group, separator, role = part.rpartition("=")
+        if not separator or not group.strip() or role.strip() not in OIDC_ROLES:
+            raise ValueError(f"must be group=role by comma, roles of {', '.join(OIDC_ROLES)}")
+        found[group.strip()] = role.strip()
+    return found
 
 
 def _addresses(settings: Settings) -> Iterator[Problem]:

@@ -31,6 +31,7 @@ from auto_insurance.infra.config.groups import (
     TripSettings,
     setting,
 )
+from auto_insurance.infra.config.groups_identity import AccountSettings, MailSettings, OidcSettings
 from auto_insurance.infra.config.groups_policies import PolicySettings
 from auto_insurance.infra.config.groups_privacy import PrivacySettings
 from auto_insurance.infra.config.groups_tracing import TracingSettings
@@ -57,6 +58,9 @@ class Settings(BaseSettings):
     kafka: KafkaSettings = Field(default_factory=KafkaSettings)
     jwt: JwtSettings = Field(default_factory=JwtSettings)
     login: LoginSettings = Field(default_factory=LoginSettings)
+    accounts: AccountSettings = Field(default_factory=AccountSettings)
+    mail: MailSettings = Field(default_factory=MailSettings)
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
     ml: MlSettings = Field(default_factory=MlSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)

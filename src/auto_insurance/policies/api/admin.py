@@ -7,7 +7,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
 
-from auto_insurance.identity.deps import AdminUser
+from auto_insurance.identity.deps import staff
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.idempotency import OnceIfAsked
@@ -20,6 +22,8 @@ from auto_insurance.policies.service import BindOrder, CancelOrder, EndorseOrder
 from auto_insurance.pricing.service import PricingService, QuoteRequest
 
 router = APIRouter(prefix="/admin/policies", tags=["admin"])
+Reader = Annotated[Principal, staff(Permission.VIEW_BOOK)]
+Manager = Annotated[Principal, staff(Permission.MANAGE_POLICIES)]
 Pricing = Annotated[PricingService, service(PricingService)]
 Documents = Annotated[Papers, service(Papers)]
 _CHANGES = problems(401, 403, 404, 409, 422, 503)
@@ -27,7 +31,7 @@ _CHANGES = problems(401, 403, 404, 409, 422, 503)
 
 @router.get("", summary="Policies", responses=problems(401, 403, 422, 503))
 async def list_policies(
-    admin: AdminUser,
+    admin: Reader,
     uow: ReadTx,
     policies: Policies,
     response: Response,
@@ -45,7 +49,7 @@ async def list_policies(
 
 
 @router.get("/summary", summary="The book in figures", responses=problems(401, 403, 503))
-async def summary(admin: AdminUser, uow: ReadTx, policies: Policies) -> PolicySummary:
+async def summary(admin: Reader, uow: ReadTx, policies: Policies) -> PolicySummary:
     """Return how many policies there are and what they earn, from the rows as they are now."""
     return PolicySummary.of(await policies.figures(uow))
 
@@ -54,7 +58,7 @@ async def summary(admin: AdminUser, uow: ReadTx, policies: Policies) -> PolicySu
     "", summary="Insure a driver", status_code=status.HTTP_201_CREATED, response_model=PolicyOut, responses=_CHANGES
 )
 async def create_policy(
-    admin: AdminUser,
+    admin: Manager,
     body: PolicyCreate,
     uow: Tx,
     once: OnceIfAsked,
@@ -77,7 +81,7 @@ async def create_policy(
 
 @router.get("/{policy_id}", summary="A policy", responses=problems(401, 403, 404, 422, 503))
 async def get_policy(
-    admin: AdminUser, policy_id: PolicyId, uow: ReadTx, policies: Policies, papers: Documents
+    admin: Reader, policy_id: PolicyId, uow: ReadTx, policies: Policies, papers: Documents
 ) -> PolicyOut:
     """Return a policy with its terms."""
     policy = await policies.get(uow, policy_id)
@@ -87,7 +91,7 @@ async def get_policy(
 
 @router.patch("/{policy_id}", summary="Change or end a policy", response_model=ChangeOut, responses=_CHANGES)
 async def change_policy(
-    admin: AdminUser, policy_id: PolicyId, body: PolicyPatch, uow: Tx, once: OnceIfAsked, policies: Policies
+    admin: Manager, policy_id: PolicyId, body: PolicyPatch, uow: Tx, once: OnceIfAsked, policies: Policies
 ) -> Response:
     """With `status: cancelled` end the policy, else change its facts from `effective_on` on (by default today)."""
     by = actor_of(admin)

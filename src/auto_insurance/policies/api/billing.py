@@ -7,12 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Request, status
 from fastapi.responses import Response
 
-from auto_insurance.identity.deps import PUBLIC, CurrentUser
+from auto_insurance.identity.deps import PUBLIC
 from auto_insurance.infra.http.deps import Tx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.idempotency import Once
 from auto_insurance.infra.http.pagination import Page, PageParams
-from auto_insurance.policies.api.common import AccessiblePolicy
+from auto_insurance.policies.api.common import AccessiblePolicy, EditablePolicy, Editor
 from auto_insurance.policies.billing_schemas import (
     BalanceOut,
     CallbackOut,
@@ -34,7 +34,7 @@ Bills = Annotated[Invoices, service(Invoices)]
 Desk = Annotated[Payments, service(Payments)]
 Miles = Annotated[Statements, service(Statements)]
 InvoiceNumber = Annotated[int, Path(ge=1, le=2**62, description="An invoice's number.")]
-_READS = problems(401, 404, 422, 503)
+_READS = problems(401, 403, 404, 422, 503)
 _PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 """Nothing but the page itself may run or load."""
 _CALLBACK = {
@@ -101,12 +101,10 @@ async def list_payments(policy: AccessiblePolicy, desk: Desk, uow: Tx) -> Paymen
     "/policies/{policy_id}/payments",
     status_code=status.HTTP_201_CREATED,
     response_model=PaymentOut,
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
     summary="Pay",
 )
-async def pay(
-    policy: AccessiblePolicy, body: PaymentIn, caller: CurrentUser, once: Once, desk: Desk, uow: Tx
-) -> Response:
+async def pay(policy: EditablePolicy, body: PaymentIn, caller: Editor, once: Once, desk: Desk, uow: Tx) -> Response:
     """Pay what is invoiced, or an amount up to all that is owed. A refused payment is an answer, not an error.
 
     `Idempotency-Key` is demanded: the same key is the same payment, whatever happens on the way.
@@ -122,7 +120,7 @@ async def pay(
 @router.post(
     "/payments/callback",
     dependencies=[PUBLIC],
-    responses=problems(401, 404, 409, 422, 503),
+    responses=problems(401, 403, 404, 409, 422, 503),
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _CALLBACK}}}},
     summary="What the payment provider tells",
 )

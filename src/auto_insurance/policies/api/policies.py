@@ -6,13 +6,14 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, status
 
-from auto_insurance.identity.deps import CurrentUser, VisibleDriver
+from auto_insurance.identity.deps import drivers_for
+from auto_insurance.identity.policy import Action
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.idempotency import OnceIfAsked
 from auto_insurance.infra.http.pagination import Page, PageParams
-from auto_insurance.policies.api.common import AccessiblePolicy, Policies, actor_of
+from auto_insurance.policies.api.common import AccessiblePolicy, EditablePolicy, Editor, Policies, actor_of
 from auto_insurance.policies.lifecycle import Status
 from auto_insurance.policies.papers import Papers
 from auto_insurance.policies.records import Policy
@@ -41,7 +42,7 @@ _CHANGES = problems(401, 403, 404, 409, 422, 503)
 async def bind_quote(
     quote_id: QuoteId,
     body: BindIn,
-    caller: CurrentUser,
+    caller: Editor,
     uow: Tx,
     once: OnceIfAsked,
     policies: Policies,
@@ -68,9 +69,7 @@ async def bind_quote(
     response_model=ChangeOut,
     responses=_CHANGES,
 )
-async def preview_bind(
-    quote_id: QuoteId, body: BindIn, caller: CurrentUser, uow: ReadTx, policies: Policies
-) -> ChangeOut:
+async def preview_bind(quote_id: QuoteId, body: BindIn, caller: Editor, uow: ReadTx, policies: Policies) -> ChangeOut:
     """Return the term that a bind would make; nothing is stored."""
     order = BindOrder(
         months=body.months, driver_id=body.driver_id, vehicle_id=body.vehicle_id, instalments=body.instalments
@@ -79,10 +78,9 @@ async def preview_bind(
     return ChangeOut.of(change, preview=True)
 
 
-@router.get("/policies", summary="Policies", responses=problems(401, 404, 422, 503))
+@router.get("/policies", summary="Policies", responses=problems(401, 403, 404, 422, 503))
 async def list_policies(
-    caller: CurrentUser,
-    driver_id: VisibleDriver,
+    driver_id: Annotated[str | None, drivers_for(Action.READ_POLICIES)],
     uow: ReadTx,
     policies: Policies,
     page: PageParams,
@@ -95,14 +93,16 @@ async def list_policies(
     return Page.of([PolicyItem.of(one.policy, one.row) for one in found], total, page)
 
 
-@router.get("/policies/{policy_id}", summary="A policy", responses=problems(401, 404, 422, 503))
+@router.get("/policies/{policy_id}", summary="A policy", responses=problems(401, 403, 404, 422, 503))
 async def get_policy(policy: AccessiblePolicy, uow: Tx, policies: Policies, papers: Documents) -> PolicyOut:
     """Return a policy with its terms, their parts and what each costs."""
     return await _out(uow, policies, papers, policy)
 
 
 @router.get(
-    "/policies/{policy_id}/transactions", summary="What happened to a policy", responses=problems(401, 404, 422, 503)
+    "/policies/{policy_id}/transactions",
+    summary="What happened to a policy",
+    responses=problems(401, 403, 404, 422, 503),
 )
 async def list_transactions(
     policy: AccessiblePolicy, uow: Tx, policies: Policies, page: PageParams
@@ -114,9 +114,9 @@ async def list_transactions(
 
 @router.post("/policies/{policy_id}/endorse", summary="Change a policy", response_model=ChangeOut, responses=_CHANGES)
 async def endorse(
-    policy: AccessiblePolicy,
+    policy: EditablePolicy,
     body: EndorseIn,
-    caller: CurrentUser,
+    caller: Editor,
     uow: Tx,
     once: OnceIfAsked,
     policies: Policies,
@@ -144,9 +144,9 @@ async def endorse(
 
 @router.post("/policies/{policy_id}/cancel", summary="End a policy", response_model=ChangeOut, responses=_CHANGES)
 async def cancel(
-    policy: AccessiblePolicy,
+    policy: EditablePolicy,
     body: CancelIn,
-    caller: CurrentUser,
+    caller: Editor,
     uow: Tx,
     once: OnceIfAsked,
     policies: Policies,
@@ -172,9 +172,9 @@ async def cancel(
     "/policies/{policy_id}/reinstate", summary="Reinstate a policy", response_model=ChangeOut, responses=_CHANGES
 )
 async def reinstate(
-    policy: AccessiblePolicy,
+    policy: EditablePolicy,
     body: ReinstateIn,
-    caller: CurrentUser,
+    caller: Editor,
     uow: Tx,
     once: OnceIfAsked,
     policies: Policies,
@@ -199,9 +199,9 @@ async def reinstate(
 
 @router.post("/policies/{policy_id}/renew", summary="Take the next term", response_model=ChangeOut, responses=_CHANGES)
 async def renew(
-    policy: AccessiblePolicy,
+    policy: EditablePolicy,
     body: RenewIn,
-    caller: CurrentUser,
+    caller: Editor,
     uow: Tx,
     once: OnceIfAsked,
     policies: Policies,
@@ -225,7 +225,7 @@ async def renew(
     responses=_CHANGES,
 )
 async def decline_renewal(
-    policy: AccessiblePolicy, body: DeclineIn, caller: CurrentUser, uow: Tx, once: OnceIfAsked, policies: Policies
+    policy: EditablePolicy, body: DeclineIn, caller: Editor, uow: Tx, once: OnceIfAsked, policies: Policies
 ) -> Response:
     """Let the policy end with the running term: the offer is withdrawn, a next term that is bound cancelled."""
 
@@ -240,7 +240,7 @@ async def decline_renewal(
     "/policies/{policy_id}/documents/{name}",
     summary="A printable document",
     response_class=Response,
-    responses={200: {"content": {"text/html": {}}}, **problems(401, 404, 422, 503)},
+    responses={200: {"content": {"text/html": {}}}, **problems(401, 403, 404, 422, 503)},
 )
 async def document(policy: AccessiblePolicy, name: DocumentName, uow: Tx, papers: Documents) -> Response:
     """Return a notice as HTML that prints well: declarations, cancellation, renewal-offer, adverse-action."""

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from fastapi import APIRouter, Path, Response, status
 
-from auto_insurance.identity.deps import AdminUser
+from auto_insurance.identity.deps import staff
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.pricing.plans import PlanRegistry
@@ -28,12 +30,14 @@ from auto_insurance.pricing.schemas_plans import (
 router = APIRouter(prefix="/pricing/plans", tags=["pricing"])
 Registry = Annotated[PlanRegistry, service(PlanRegistry)]
 Reports = Annotated[Dislocations, service(Dislocations)]
+Reader = Annotated[Principal, staff(Permission.VIEW_PLANS)]
+Manager = Annotated[Principal, staff(Permission.MANAGE_PLANS)]
 Version = Annotated[str, Path(pattern=PLAN_VERSION_PATTERN, examples=["standard-2"])]
 ERRORS = problems(401, 403, 404, 422, 503)
 
 
 @router.get("", summary="Rating plans", responses=problems(401, 403, 503))
-async def list_plans(uow: ReadTx, registry: Registry, admin: AdminUser) -> PlansOut:
+async def list_plans(uow: ReadTx, registry: Registry, admin: Reader) -> PlansOut:
     """List the plans, which of them rates today, and who put which in force when and why."""
     return PlansOut(
         plans=[PlanOut.model_validate(item, from_attributes=True) for item in await registry.list_plans(uow)],
@@ -46,13 +50,13 @@ async def list_plans(uow: ReadTx, registry: Registry, admin: AdminUser) -> Plans
 @router.post(
     "", summary="Keep a rating plan", status_code=status.HTTP_201_CREATED, responses=problems(401, 403, 409, 422, 503)
 )
-async def add_plan(uow: Tx, registry: Registry, admin: AdminUser, request: NewPlanRequest) -> PlanOut:
+async def add_plan(uow: Tx, registry: Registry, admin: Manager, request: NewPlanRequest) -> PlanOut:
     """Check a plan and keep it. It rates nobody until it is activated; the same plan again changes nothing."""
     return PlanOut.model_validate(await registry.add(uow, request.document, admin.username), from_attributes=True)
 
 
 @router.get("/{version}", summary="A rating plan as it is written", responses=ERRORS)
-async def get_plan(uow: ReadTx, registry: Registry, admin: AdminUser, version: Version) -> PlanDetailOut:
+async def get_plan(uow: ReadTx, registry: Registry, admin: Reader, version: Version) -> PlanDetailOut:
     """Return a plan and its document."""
     item = PlanOut.model_validate(await registry.item(uow, version), from_attributes=True)
     return PlanDetailOut(**item.model_dump(), document=await registry.document(uow, version))
@@ -64,7 +68,7 @@ async def get_plan(uow: ReadTx, registry: Registry, admin: AdminUser, version: V
     responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def activate_plan(
-    uow: Tx, registry: Registry, admin: AdminUser, version: Version, request: ActivatePlanRequest
+    uow: Tx, registry: Registry, admin: Manager, version: Version, request: ActivatePlanRequest
 ) -> ActivationOut:
     """Put a plan in force from a day on. Refused without a fresh dislocation report on the book.
 
@@ -77,7 +81,7 @@ async def activate_plan(
 
 
 @router.get("/{version}/dislocations", summary="Reports on who moves if a plan comes", responses=ERRORS)
-async def list_dislocations(uow: ReadTx, registry: Registry, admin: AdminUser, version: Version) -> DislocationsOut:
+async def list_dislocations(uow: ReadTx, registry: Registry, admin: Reader, version: Version) -> DislocationsOut:
     """List the reports on a plan. They are made by `auto-insurance plan dislocation OLD NEW`."""
     found = await registry.dislocations(uow, version)
     return DislocationsOut(
@@ -87,7 +91,7 @@ async def list_dislocations(uow: ReadTx, registry: Registry, admin: AdminUser, v
 
 @router.get("/{version}/dislocations/{dislocation_id}", summary="Who moves by how much", responses=ERRORS)
 async def get_dislocation(
-    uow: ReadTx, reports: Reports, admin: AdminUser, version: Version, dislocation_id: UUID
+    uow: ReadTx, reports: Reports, admin: Reader, version: Version, dislocation_id: UUID
 ) -> DislocationDetailOut:
     """Return a report: totals, quantiles, histogram, segments and the ones who move most. Money is text, exact."""
     return DislocationDetailOut.model_validate(await reports.get(uow, version, dislocation_id), from_attributes=True)
@@ -100,7 +104,7 @@ async def get_dislocation(
     responses={200: {"content": {"text/html": {}}}, **ERRORS},
 )
 async def get_dislocation_page(
-    uow: ReadTx, reports: Reports, admin: AdminUser, version: Version, dislocation_id: UUID
+    uow: ReadTx, reports: Reports, admin: Reader, version: Version, dislocation_id: UUID
 ) -> Response:
     """Give the same report as one HTML page with plots."""
     row = await reports.get(uow, version, dislocation_id)

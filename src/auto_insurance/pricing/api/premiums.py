@@ -7,7 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response, status
 
-from auto_insurance.identity.deps import AccessibleDriver, AdminUser
+from auto_insurance.identity.deps import driver_for, staff
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.policy import Action
+from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.infra.http.idempotency import OnceIfAsked
@@ -20,6 +23,7 @@ from auto_insurance.pricing.views import breakdown_out, current_out
 
 router = APIRouter(prefix="/pricing", tags=["pricing"])
 
+Driver = Annotated[str, driver_for(Action.READ_PRICING)]
 Pricing = Annotated[PricingService, service(PricingService)]
 Months = Annotated[int, Query(ge=1, le=120, description="How many months to look back, of 31 days each.")]
 DAYS_PER_MONTH = 31
@@ -29,9 +33,9 @@ DAYS_PER_MONTH = 31
     "/{driver_id}/current",
     summary="What a driver pays",
     response_model=CurrentPremiumOut,
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 503),
 )
-async def get_current(driver_id: AccessibleDriver, uow: Tx, pricing: Pricing) -> CurrentPremiumOut:
+async def get_current(driver_id: Driver, uow: Tx, pricing: Pricing) -> CurrentPremiumOut:
     """Return the charged premium and, beside it, what the latest score indicates. `me` is the signed-in driver."""
     premiums = await pricing.current(uow, driver_id)
     return current_out(premiums, await pricing.basis_of(uow, premiums.charged))
@@ -41,9 +45,9 @@ async def get_current(driver_id: AccessibleDriver, uow: Tx, pricing: Pricing) ->
     "/{driver_id}/breakdown",
     summary="How a driver's premium comes about",
     response_model=PremiumBreakdownOut,
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 503),
 )
-async def get_breakdown(driver_id: AccessibleDriver, uow: Tx, pricing: Pricing) -> PremiumBreakdownOut:
+async def get_breakdown(driver_id: Driver, uow: Tx, pricing: Pricing) -> PremiumBreakdownOut:
     """Return the stored worksheets, line by line, of the charged and the indicated premium."""
     premiums = await pricing.current(uow, driver_id)
     return breakdown_out(premiums, await pricing.basis_of(uow, premiums.charged))
@@ -53,10 +57,10 @@ async def get_breakdown(driver_id: AccessibleDriver, uow: Tx, pricing: Pricing) 
     "/{driver_id}/history",
     summary="How a driver's premium moved, and why",
     response_model=Page[PremiumOut],
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 503),
 )
 async def get_history(
-    driver_id: AccessibleDriver, uow: ReadTx, pricing: Pricing, page: PageParams, months: Months = 12
+    driver_id: Driver, uow: ReadTx, pricing: Pricing, page: PageParams, months: Months = 12
 ) -> Page[PremiumOut]:
     """Return all versions, indicated and charged, newest first; each tells its reason. None is ever overwritten."""
     since = clock.now() - timedelta(days=DAYS_PER_MONTH * months)
@@ -72,8 +76,8 @@ async def get_history(
     responses=problems(401, 403, 404, 409, 422, 503),
 )
 async def recalculate(
-    driver_id: AccessibleDriver,
-    staff: AdminUser,
+    driver_id: Driver,
+    pricer: Annotated[Principal, staff(Permission.REPRICE)],
     uow: Tx,
     once: OnceIfAsked,
     pricing: Pricing,
@@ -87,4 +91,4 @@ async def recalculate(
         premium = await pricing.charge(uow, driver_id, reason="recalculation", effective_date=today, note=note)
         return PremiumOut.of(premium)
 
-    return await once.run(staff.user_id, work, status=status.HTTP_201_CREATED)
+    return await once.run(pricer.user_id, work, status=status.HTTP_201_CREATED)

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Request, Response, status
 
-from auto_insurance.identity.deps import OptionalDriver, OptionalUser
+from auto_insurance.identity.deps import OptionalUser, optional_driver_for
+from auto_insurance.identity.policy import Action
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
@@ -35,7 +36,7 @@ Address = Annotated[str, Depends(_address)]
     summary="Ask for a quote",
     status_code=status.HTTP_201_CREATED,
     response_model=QuoteOut,
-    responses=problems(401, 404, 409, 422, 429, 503),
+    responses=problems(401, 403, 404, 409, 422, 429, 503),
 )
 @router.post(
     "/auth/quote-request",
@@ -43,7 +44,7 @@ Address = Annotated[str, Depends(_address)]
     operation_id="quotes_request_quote",
     status_code=status.HTTP_201_CREATED,
     response_model=QuoteOut,
-    responses=problems(401, 404, 409, 422, 429, 503),
+    responses=problems(401, 403, 404, 409, 422, 429, 503),
 )
 async def create_quote(
     body: QuoteRequest,
@@ -53,7 +54,7 @@ async def create_quote(
     uow: Tx,
     once: OnceIfAsked,
     pricing: Pricing,
-    driver_id: OptionalDriver,
+    driver_id: Annotated[str | None, optional_driver_for(Action.EDIT_POLICIES)],
 ) -> Response:
     """Price and keep a quote. The same facts and plan give the same price; it holds until `expires_at`.
 
@@ -69,7 +70,9 @@ async def create_quote(
     return await once.run(owner, work, status=status.HTTP_201_CREATED)
 
 
-@router.get("/quotes/{quote_id}", summary="A quote", response_model=QuoteOut, responses=problems(401, 404, 422, 503))
+@router.get(
+    "/quotes/{quote_id}", summary="A quote", response_model=QuoteOut, responses=problems(401, 403, 404, 422, 503)
+)
 async def get_quote(quote_id: QuoteId, caller: OptionalUser, uow: ReadTx, pricing: Pricing) -> QuoteOut:
     """Return a quote. A stranger's is for whoever has its id; a driver's for the driver and staff."""
     quote = await pricing.get_quote(uow, quote_id)

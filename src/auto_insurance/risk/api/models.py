@@ -6,7 +6,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response, status
 
-from auto_insurance.identity.deps import AdminUser
+from auto_insurance.identity.deps import staff
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.deps import ReadTx, Tx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.risk.drift import DriftWatch
@@ -27,11 +29,13 @@ from auto_insurance.risk.training.drift import MOVED, STABLE
 
 router = APIRouter(prefix="/models")
 Registry = Annotated[ModelRegistry, service(ModelRegistry)]
+Reader = Annotated[Principal, staff(Permission.VIEW_MODELS)]
+Manager = Annotated[Principal, staff(Permission.MANAGE_MODELS)]
 Version = Annotated[str, Path(pattern=VERSION_PATTERN, examples=["driving-2"])]
 
 
 @router.get("", summary="Risk models and their standing", responses=problems(401, 403, 503))
-async def list_models(uow: ReadTx, registry: Registry, admin: AdminUser) -> ModelsOut:
+async def list_models(uow: ReadTx, registry: Registry, admin: Reader) -> ModelsOut:
     """List models, which of them scores, and who changed what."""
     await registry.refresh(uow)
     return ModelsOut(
@@ -51,7 +55,7 @@ async def list_models(uow: ReadTx, registry: Registry, admin: AdminUser) -> Mode
 async def add_model(
     uow: Tx,
     registry: Registry,
-    admin: AdminUser,
+    admin: Manager,
     version: Annotated[str, Query(pattern=VERSION_PATTERN, description="A name of its own; never used again.")],
     package: Annotated[bytes, Body(media_type="application/zip", description="Zip of an artefact's files.")],
 ) -> ModelItem:
@@ -63,7 +67,7 @@ async def add_model(
 async def drift(
     uow: ReadTx,
     watch: Annotated[DriftWatch, service(DriftWatch)],
-    admin: AdminUser,
+    admin: Reader,
     nights: Annotated[int, Query(ge=1, le=400, description="How many nights back.")] = 30,
 ) -> DriftOut:
     """Give the nightly measurements, newest first: stability indices of features and score, claims over expected."""
@@ -72,7 +76,7 @@ async def drift(
 
 
 @router.post("/roll-back", summary="Go back to the champion before", responses=problems(401, 403, 409, 422, 503))
-async def roll_back(uow: Tx, registry: Registry, admin: AdminUser, request: RollBackRequest) -> ModelItem:
+async def roll_back(uow: Tx, registry: Registry, admin: Manager, request: RollBackRequest) -> ModelItem:
     """Make the last other champion the champion again."""
     return _item(registry, await registry.roll_back(uow, admin.username, request.note))
 
@@ -81,7 +85,7 @@ async def roll_back(uow: Tx, registry: Registry, admin: AdminUser, request: Roll
     "/{version}/activate", summary="Make a model the champion", responses=problems(401, 403, 404, 409, 422, 503)
 )
 async def activate(
-    uow: Tx, registry: Registry, admin: AdminUser, version: Version, request: ActivateRequest
+    uow: Tx, registry: Registry, admin: Manager, version: Version, request: ActivateRequest
 ) -> ModelItem:
     """Make a model the champion, the challenger in the shadow, or retire it. All processes follow within seconds."""
     return _item(registry, await registry.activate(uow, version, request.status, admin.username, request.note))
@@ -93,7 +97,7 @@ async def activate(
     response_class=Response,
     responses={200: {"content": {"text/markdown": {}}}, **problems(401, 403, 404, 422, 503)},
 )
-async def card(uow: ReadTx, registry: Registry, admin: AdminUser, version: Version) -> Response:
+async def card(uow: ReadTx, registry: Registry, admin: Reader, version: Version) -> Response:
     """Give the model card as Markdown: what it was trained on, how good it is, what it is not for."""
     return Response(await registry.card(uow, version), media_type="text/markdown; charset=utf-8")
 
@@ -101,7 +105,7 @@ async def card(uow: ReadTx, registry: Registry, admin: AdminUser, version: Versi
 @router.get(
     "/{version}/comparison", summary="A challenger beside the champion", responses=problems(401, 403, 404, 422, 503)
 )
-async def comparison(uow: ReadTx, registry: Registry, admin: AdminUser, version: Version) -> ComparisonOut:
+async def comparison(uow: ReadTx, registry: Registry, admin: Reader, version: Version) -> ComparisonOut:
     """Compare the scores of the drivers that both scored, the newest of each."""
     return ComparisonOut.model_validate(await registry.comparison(uow, version), from_attributes=True)
 

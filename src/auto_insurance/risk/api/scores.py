@@ -6,7 +6,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from auto_insurance.identity.deps import AccessibleDriver
+from auto_insurance.identity import permissions
+from auto_insurance.identity.deps import CurrentUser, driver_for
+from auto_insurance.identity.permissions import Permission
+from auto_insurance.identity.policy import Action
 from auto_insurance.infra.http.deps import Tx, service
 from auto_insurance.infra.http.errors import problems
 from auto_insurance.risk.schemas import RiskBreakdownOut, RiskScoreOut
@@ -16,6 +19,7 @@ from auto_insurance.risk.views import breakdown_out, model_out
 router = APIRouter()
 
 Recalculate = Annotated[bool, Query(description="Calculate a new score now, from all trips so far, and keep it.")]
+Driver = Annotated[str, driver_for(Action.READ_RISK)]
 Risk = Annotated[RiskService, service(RiskService)]
 
 
@@ -23,11 +27,18 @@ Risk = Annotated[RiskService, service(RiskService)]
     "/{driver_id}/score",
     summary="A driver's risk score",
     response_model=RiskScoreOut,
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 503),
 )
-async def get_score(driver_id: AccessibleDriver, uow: Tx, risk: Risk, recalculate: Recalculate = False) -> RiskScoreOut:
-    """Return the newest score; the first is made when it is first asked for. `me` is the signed-in driver."""
+async def get_score(
+    driver_id: Driver, caller: CurrentUser, uow: Tx, risk: Risk, recalculate: Recalculate = False
+) -> RiskScoreOut:
+    """Return the newest score; the first is made when it is first asked for. `me` is the signed-in driver.
+
+    A driver and staff who may score have it calculated anew.
+    """
     if recalculate:
+        if driver_id != caller.driver_id:
+            permissions.require(caller, Permission.RESCORE)
         score = await risk.recalculate(uow, driver_id, "recalculated")
     else:
         score = await risk.latest_or_first(uow, driver_id)
@@ -38,9 +49,9 @@ async def get_score(driver_id: AccessibleDriver, uow: Tx, risk: Risk, recalculat
     "/{driver_id}/breakdown",
     summary="What a driver's risk score is made of",
     response_model=RiskBreakdownOut,
-    responses=problems(401, 404, 422, 503),
+    responses=problems(401, 403, 404, 422, 503),
 )
-async def get_breakdown(driver_id: AccessibleDriver, uow: Tx, risk: Risk) -> RiskBreakdownOut:
+async def get_breakdown(driver_id: Driver, uow: Tx, risk: Risk) -> RiskBreakdownOut:
     """Return the newest score with its features, their effects, reason codes and recommendations."""
     score = await risk.latest_or_first(uow, driver_id)
     return breakdown_out(risk, await risk.advised(uow, score))

@@ -149,6 +149,22 @@ def test_a_frozen_consumer_loses_its_transaction_before_its_partitions(tmp_path:
     assert "above DB_IDLE_IN_TRANSACTION_TIMEOUT_S" in found["KAFKA_SESSION_TIMEOUT_S"]
 
 
+def test_mail_and_identity_provider_must_fit(tmp_path: Path) -> None:
+    found = problems(
+        {
+            **PRODUCTION,
+            "SMTP_USERNAME": "mailer",
+            "SMTP_TLS": "none",
+            "OIDC_ISSUER": "http://idp.example",
+            "OIDC_ROLE_MAP": "bosses=admin,machines=service",
+        },
+        tmp_path,
+    )
+    assert {"SMTP_HOST", "SMTP_PASSWORD", "SMTP_TLS", "OIDC_CLIENT_ID", "OIDC_ISSUER", "OIDC_ROLE_MAP"} <= found.keys()
+    assert "must be group=role" in found["OIDC_ROLE_MAP"]
+    assert "https://" in found["OIDC_ISSUER"]
+
+
 def test_a_wrong_environment_is_named(tmp_path: Path) -> None:
     assert "'prod' from environment" in problems({"ENVIRONMENT": "prod"}, tmp_path)["ENVIRONMENT"]
 
