@@ -19,10 +19,10 @@ from auto_insurance.identity.errors import BadCredentials, InvalidRefreshToken, 
 from auto_insurance.identity.passwords import Passwords
 from auto_insurance.identity.repository import SessionState, StoredUser
 from auto_insurance.identity.schemas import Principal, TokenResponse, User
-from auto_insurance.identity.single_flight import SingleFlight
 from auto_insurance.identity.tokens import AccessTokens, TokenOptions, digest, new_refresh_token
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.infra.http.ratelimit import RateLimiter
+from auto_insurance.infra.single_flight import SingleFlight
 from auto_insurance.kernel import clock, ids
 
 log = structlog.get_logger(__name__)

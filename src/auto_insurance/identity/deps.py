@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Annotated, Any, TypeVar
 
@@ -42,6 +42,13 @@ def _walk(dependant: Dependant) -> Iterator[str]:
         yield rule
     for child in dependant.dependencies:
         yield from _walk(child)
+
+
+def rule_about_driver(dependant: Dependant) -> Callable[[Principal, str], Awaitable[str]] | None:
+    """Return a route's rule about the driver in its path, None if it has none: from caller and path to who is meant."""
+    if getattr(dependant.call, _MARK, None) == "driver":
+        return dependant.call
+    return next(filter(None, map(rule_about_driver, dependant.dependencies)), None)
 
 
 _bearer = HTTPBearer(

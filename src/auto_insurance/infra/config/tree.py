@@ -31,6 +31,7 @@ from auto_insurance.infra.config.groups import (
     TripSettings,
     setting,
 )
+from auto_insurance.infra.config.groups_cache import ReadCacheSettings
 from auto_insurance.infra.config.groups_policies import PolicySettings
 from auto_insurance.infra.config.groups_privacy import PrivacySettings
 from auto_insurance.infra.config.groups_tracing import TracingSettings
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
     jwt: JwtSettings = Field(default_factory=JwtSettings)
     login: LoginSettings = Field(default_factory=LoginSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
+    read_cache: ReadCacheSettings = Field(default_factory=ReadCacheSettings)
     ml: MlSettings = Field(default_factory=MlSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     telematics: TelematicsSettings = Field(default_factory=TelematicsSettings)
