@@ -120,7 +120,9 @@ def _of_driving(container: Container, known: dict[str, CacheKey]) -> list[Read]:
             known["trips_summary"],
             lambda uow, driver_id, _: portal.trips_summary(uow, driver_id),
         ),
-        Read("/drivers/{driver_id}/alerts", known["alerts"], alerts, {**PAGES, "days": Bounds(30, 1, 366)}, own_only=True),
+        Read(
+            "/drivers/{driver_id}/alerts", known["alerts"], alerts, {**PAGES, "days": Bounds(30, 1, 366)}, own_only=True
+        ),
         Read(
             "/drivers/{driver_id}/risk-factors",
             known["risk_factors"],
