@@ -49,7 +49,10 @@ async def add_scores(uow: UnitOfWork, scores: Sequence[RiskScore]) -> None:
 async def forget_scores(uow: UnitOfWork, score_ids: Sequence[UUID]) -> int:
     """Delete scores; returns how many."""
     wanted = any_(bindparam("score_ids", list(score_ids), type_=ARRAY(Uuid)))
-    return (await uow.conn.execute(delete(risk_scores).where(risk_scores.c.score_id == wanted))).rowcount
+    query = delete(risk_scores).where(risk_scores.c.score_id == wanted).returning(risk_scores.c.driver_id)
+    gone = (await uow.conn.execute(query)).scalars().all()
+    uow.touched(Aspect.SCORE, gone)
+    return len(gone)
 
 
 _COPIED = tuple(column.name for column in risk_scores.c)
