@@ -13,4 +13,5 @@ ALL = (
     "scoring",
     "quotes",
     "rating",
+    "cache",
 )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from auto_insurance.bootstrap.compose import archive_options, build, ingest_policy, predictor
 from auto_insurance.bootstrap.consumers import domain_handlers, prepare_log, telemetry_handler
 from auto_insurance.bootstrap.container import Container, metadata
+from auto_insurance.bootstrap.reads import table as read_table
+from auto_insurance.bootstrap.warming import wait_for_warmth, warm_up
 from auto_insurance.bootstrap.web import body_limits, health, lanes, routers, series_plan
 from auto_insurance.infra.engines import NotConfigured, database_url, engine_options, kafka_options
 
@@ -24,7 +26,10 @@ __all__ = [
     "metadata",
     "predictor",
     "prepare_log",
+    "read_table",
     "routers",
     "series_plan",
     "telemetry_handler",
+    "wait_for_warmth",
+    "warm_up",
 ]

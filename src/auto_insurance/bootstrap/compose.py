@@ -11,6 +11,7 @@ from auto_insurance.drivers.service import DriverService
 from auto_insurance.identity.service import DeviceKeyService, KeyOptions, Passwords, UserService
 from auto_insurance.infra import metrics
 from auto_insurance.infra.bus.postgres.outbox_news import OutboxNews
+from auto_insurance.infra.cache.tiered import CacheOptions, ReadCache
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.db.engine import create_engine
 from auto_insurance.infra.db.uow import Database
@@ -69,7 +70,9 @@ def build(settings: Settings, role: str) -> Container:
     event_log = log_engine(settings, database)
     news = OutboxNews(database_url(settings), event_log)
     database.on_published = news.written
-    container = Container(settings, database, event_log, news, redis)
+    cache = ReadCache(redis, _kept(settings))
+    database.on_touched = cache.purger.purge
+    container = Container(settings, database, event_log, news, redis, cache)
     _compose(container)
     return container
 
@@ -168,3 +171,8 @@ def ingest_policy(settings: Settings) -> IngestPolicy:
     return IngestPolicy(
         late_window_s=settings.telematics.late_window_days * 86_400, clock_skew_s=settings.telematics.clock_skew_max_s
     )
+
+
+def _kept(settings: Settings) -> CacheOptions:
+    kept = settings.read_cache
+    return CacheOptions(kept.l1_entries, kept.l1_ttl_s, kept.negative_ttl_s)

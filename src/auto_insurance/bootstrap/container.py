@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TypeVar, cast
@@ -11,6 +12,7 @@ from sqlalchemy import MetaData
 from auto_insurance.identity.service import OidcService, Passwords
 from auto_insurance.infra.bus.postgres.outbox_news import OutboxNews
 from auto_insurance.infra.bus.protocol import EventLog
+from auto_insurance.infra.cache.tiered import ReadCache
 from auto_insurance.infra.config import Settings
 from auto_insurance.infra.db.metadata import metadata as _metadata
 from auto_insurance.infra.db.uow import Database
@@ -57,8 +59,11 @@ class Container:
     log: EventLog
     news: OutboxNews
     redis: RedisClient | None
+    cache: ReadCache
     services: dict[type, object] = field(default_factory=dict)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
+    warmed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Answers were made ahead, as far as they are."""
 
     def put(self, *services: object) -> None:
         """Keep composed services, each by its class."""
@@ -74,6 +79,7 @@ class Container:
         await self.get(OidcService).close()
         await self.news.close()
         await self.log.close()
+        await self.cache.close()
         if self.redis is not None:
             await self.redis.close()
         await self.database.dispose()

@@ -17,6 +17,7 @@ from auto_insurance.drivers.schemas import (
     VehicleFacts,
     VehicleView,
 )
+from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock, ids
 
@@ -48,6 +49,7 @@ async def insert_driver(uow: UnitOfWork, driver_id: str, values: Mapping[str, An
         .on_conflict_do_nothing()
         .returning(drivers.c.driver_id)
     )
+    uow.touched(Aspect.DRIVER, [driver_id])
     return (await uow.conn.execute(query)).scalar_one_or_none() is not None
 
 
@@ -58,8 +60,16 @@ async def get_driver(uow: UnitOfWork, driver_id: str, *, lock: bool = False) -> 
     return DriverView.model_validate(row._asdict()) if row is not None else None
 
 
+async def get_drivers(uow: UnitOfWork, driver_ids: Collection[str]) -> dict[str, DriverView]:
+    """Return those of the drivers that exist, in one query."""
+    query = select(*_VIEW_COLUMNS).where(drivers.c.driver_id == _ids(driver_ids))
+    rows = await uow.conn.execute(query)
+    return {row.driver_id: DriverView.model_validate(row._asdict()) for row in rows}
+
+
 async def update_driver(uow: UnitOfWork, driver_id: str, values: Mapping[str, Any]) -> None:
     """Change some columns of a driver."""
+    uow.touched(Aspect.DRIVER, [driver_id])
     query = update(drivers).where(drivers.c.driver_id == driver_id)
     await uow.conn.execute(query.values(updated_at=clock.now(), **values))
 
@@ -120,6 +130,7 @@ async def count_drivers(uow: UnitOfWork) -> int:
 
 async def insert_vehicle(uow: UnitOfWork, driver_id: str, new: VehicleCreate) -> VehicleView | None:
     """Add a vehicle; None if its VIN is registered already."""
+    uow.touched(Aspect.DRIVER, [driver_id])
     number = (await uow.conn.execute(select(vehicle_numbers.next_value()))).scalar_one()
     query = (
         pg_insert(vehicles)

@@ -12,6 +12,7 @@ from sqlalchemy import Text, any_, bindparam, insert, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from auto_insurance.drivers.models import driver_consents, drivers
+from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 
 MAX_HISTORY = 1000
@@ -67,5 +68,6 @@ async def decided(uow: UnitOfWork, driver_ids: Collection[str], purpose: str) ->
 
 async def set_withheld(uow: UnitOfWork, driver_id: str, withheld: bool) -> None:
     """Take or refuse the events of a driver's devices from now on; consumers hear of it with their next batch."""
+    uow.touched(Aspect.DRIVER, [driver_id])
     query = update(drivers).where(drivers.c.driver_id == driver_id, drivers.c.telemetry_withheld != withheld)
     await uow.conn.execute(query.values(telemetry_withheld=withheld))

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 
 from auto_insurance.drivers.models import device_assignments, devices, drivers, vehicles
 from auto_insurance.drivers.schemas import VehicleView
+from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 
@@ -21,6 +22,7 @@ def _those(column: Any, ids: Collection[str]) -> Any:
 
 async def deactivate(uow: UnitOfWork, driver_ids: Collection[str], at: datetime) -> frozenset[str]:
     """Take drivers out of service; return those that were in it."""
+    uow.touched(Aspect.DRIVER, driver_ids)
     query = (
         update(drivers)
         .where(_those(drivers.c.driver_id, driver_ids), drivers.c.deactivated_at.is_(None))
@@ -45,7 +47,8 @@ async def vin_taken(uow: UnitOfWork, vin: str, vehicle_id: str) -> bool:
 
 async def update_vehicle(uow: UnitOfWork, vehicle_id: str, values: Mapping[str, Any]) -> None:
     """Change some columns of a vehicle."""
-    await uow.conn.execute(update(vehicles).where(vehicles.c.vehicle_id == vehicle_id).values(**values))
+    query = update(vehicles).where(vehicles.c.vehicle_id == vehicle_id).values(**values)
+    uow.touched(Aspect.DRIVER, (await uow.conn.execute(query.returning(vehicles.c.driver_id))).scalars())
 
 
 async def had_device(uow: UnitOfWork, driver_id: str, vehicle_id: str) -> bool:
@@ -57,7 +60,8 @@ async def had_device(uow: UnitOfWork, driver_id: str, vehicle_id: str) -> bool:
 
 async def delete_vehicle(uow: UnitOfWork, vehicle_id: str) -> None:
     """Remove a vehicle."""
-    await uow.conn.execute(delete(vehicles).where(vehicles.c.vehicle_id == vehicle_id))
+    query = delete(vehicles).where(vehicles.c.vehicle_id == vehicle_id).returning(vehicles.c.driver_id)
+    uow.touched(Aspect.DRIVER, (await uow.conn.execute(query)).scalars())
 
 
 async def lock_devices(uow: UnitOfWork, device_ids: Collection[str]) -> dict[str, datetime | None]:

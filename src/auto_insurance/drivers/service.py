@@ -171,6 +171,10 @@ class DriverService:
             raise DriverNotFound
         return view
 
+    async def get_many(self, uow: UnitOfWork, driver_ids: Collection[str]) -> dict[str, DriverView]:
+        """Return those of the drivers that exist; one statement."""
+        return await repository.get_drivers(uow, driver_ids) if driver_ids else {}
+
     async def update_contact(self, uow: UnitOfWork, driver_id: str, change: ContactUpdate) -> DriverView:
         """Change those contact fields that were sent. Raises ``DriverNotFound``."""
         await self._locked(uow, driver_id)

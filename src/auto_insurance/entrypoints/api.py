@@ -35,6 +35,7 @@ def make_app(container: Container) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        await bootstrap.wait_for_warmth(container)
         container.lifecycle.serve()
         yield {}
         container.lifecycle.drain()
@@ -46,6 +47,7 @@ def make_app(container: Container) -> FastAPI:
         health=bootstrap.health(container),
         lifecycle=container.lifecycle,
         metrics_enabled=container.settings.metrics.enabled,
+        reads=bootstrap.read_table(container, app),
     )
     attach_state(app, state)
     metrics.init_series(bootstrap.series_plan(container.settings, declared_routes(app)))
@@ -117,3 +119,5 @@ async def _beside(container: Container, stop: asyncio.Event) -> None:
         group.create_task(container.get(ContactBook).run(stop))
         group.create_task(container.get(ApiKeyService).run(stop))
         group.create_task(container.get(PasswordService).run(stop))
+        group.create_task(container.cache.run(stop))
+        group.create_task(bootstrap.warm_up(container, stop))

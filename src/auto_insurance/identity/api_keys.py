@@ -22,9 +22,9 @@ from auto_insurance.identity import repository_api_keys as repository
 from auto_insurance.identity.errors import ApiKeyNotFound, InvalidApiKey, ScopeNotAllowed, TooManyApiKeys
 from auto_insurance.identity.repository_api_keys import KeyState
 from auto_insurance.identity.schemas import ApiKey, ApiScope, IssuedApiKey, NewApiKey, Principal, User
-from auto_insurance.identity.single_flight import SingleFlight
 from auto_insurance.identity.tokens import API_KEY_PREFIX, SHOWN_CHARS, digest, new_api_key
 from auto_insurance.infra.db.uow import Database, UnitOfWork
+from auto_insurance.infra.single_flight import SingleFlight
 from auto_insurance.kernel import clock, ids
 
 log = structlog.get_logger(__name__)

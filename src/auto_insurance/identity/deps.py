@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import cache, partial
 from typing import Annotated, Any, TypeVar
 
@@ -61,6 +61,13 @@ def _marks(dependant: Dependant, name: str) -> Iterator[Any]:
         yield mark
     for child in dependant.dependencies:
         yield from _marks(child, name)
+
+
+def rule_about_driver(dependant: Dependant) -> Callable[[Principal, str], Awaitable[str]] | None:
+    """Return a route's rule about the driver in its path, None if it has none: from caller and path to who is meant."""
+    if getattr(dependant.call, _MARK, None) == "driver":
+        return dependant.call
+    return next(filter(None, map(rule_about_driver, dependant.dependencies)), None)
 
 
 _bearer = HTTPBearer(

@@ -16,10 +16,10 @@ from auto_insurance.identity import repository_keys as repository
 from auto_insurance.identity.errors import CredentialsUnavailable, InvalidDeviceKey
 from auto_insurance.identity.repository_keys import StoredKey
 from auto_insurance.identity.schemas import DeviceKey, DeviceKeyFacts, DevicePrincipal, IssuedKey, Scope
-from auto_insurance.identity.single_flight import SingleFlight
 from auto_insurance.identity.tokens import DEVICE_KEY_PREFIX, SHOWN_CHARS, digest, new_device_key
 from auto_insurance.infra.db import faults
 from auto_insurance.infra.db.uow import Database, UnitOfWork
+from auto_insurance.infra.single_flight import SingleFlight
 from auto_insurance.kernel import clock, ids
 
 log = structlog.get_logger(__name__)

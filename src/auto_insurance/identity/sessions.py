@@ -15,9 +15,9 @@ from auto_insurance.identity import repository_sessions as repository
 from auto_insurance.identity.errors import SessionNotFound
 from auto_insurance.identity.repository_sessions import SessionState
 from auto_insurance.identity.schemas import Session, User
-from auto_insurance.identity.single_flight import SingleFlight
 from auto_insurance.identity.tokens import digest, new_refresh_token
 from auto_insurance.infra.db.uow import Database, UnitOfWork
+from auto_insurance.infra.single_flight import SingleFlight
 from auto_insurance.kernel import clock, ids
 
 MAX_CLIENT = 200

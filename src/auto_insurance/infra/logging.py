@@ -11,6 +11,7 @@ import logging
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import Any, TextIO
 
 import msgspec
@@ -19,6 +20,7 @@ from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 from auto_insurance.infra.tracing import add_trace_id
+from auto_insurance.kernel import clock
 
 MASK = "[masked]"
 MAX_TEXT = 8192
@@ -66,6 +68,28 @@ def configure_logging(
         )
     )
     _route_standard_library(handler, level)
+    _Lines.handler = handler if json and level in {"DEBUG", "INFO"} else None
+
+
+class _Lines:
+    """Where lines go that are rendered already; None: they must take the usual way."""
+
+    handler: logging.StreamHandler[TextIO] | None = None
+
+
+def write_line(**facts: str | float) -> bool:
+    """Write an info line of facts that need no masking, at a tenth of the usual cost; False: log it the usual way.
+
+    For what is logged thousands of times a second. The caller vouches for the values: closed words, numbers, ids.
+    """
+    handler = _Lines.handler
+    if handler is None:
+        return False
+    at = clock.now().isoformat().replace("+00:00", "Z")
+    line = msgspec.json.encode({**facts, "level": "info", "timestamp": at}).decode()
+    with handler.lock or nullcontext():
+        handler.stream.write(f"{line}\n")
+    return True
 
 
 def _rendering(json: bool) -> list[Processor]:

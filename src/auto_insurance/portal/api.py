@@ -12,10 +12,11 @@ from pydantic import AwareDatetime, BaseModel
 from auto_insurance.drivers.service import Precision
 from auto_insurance.identity.deps import CurrentUser, MayLocate, driver_for, drivers_for
 from auto_insurance.identity.policy import Action
+from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.infra.http.deps import ReadTx, service
 from auto_insurance.infra.http.errors import problems
-from auto_insurance.infra.http.pagination import Page, PageParams
-from auto_insurance.portal.queries import TripFilter
+from auto_insurance.infra.http.pagination import Cursor, Feed, Page, PageParams, PageRequest, decode_cursor
+from auto_insurance.portal.queries import TripFilter, TripKey
 from auto_insurance.portal.schemas import (
     AlertItem,
     DriverSummary,
@@ -27,6 +28,7 @@ from auto_insurance.portal.schemas import (
     TripStatistics,
 )
 from auto_insurance.portal.service import PortalService
+from auto_insurance.portal.views import TRIP_FEED, trip_feed
 
 M = TypeVar("M", bound=BaseModel)
 router = APIRouter(tags=["trips"])
@@ -86,20 +88,37 @@ async def all_trips(
     page: PageParams,
     filters: Filters,
     sight: Sight,
-) -> Page[TripItem]:
-    """List trips, newest first. A driver sees its own; who may not locate sees places to about a kilometre."""
-    wanted = filters.of(driver_id)
-    items, total = await portal.list_trips(uow, wanted, page=page.page, page_size=page.page_size)
-    return Page[TripItem].of(await sight.each(items), total, page)
+    cursor: Cursor = None,
+) -> Feed[TripItem]:
+    """List trips, newest first. A driver sees its own; who may not locate sees places to about a kilometre.
+
+    Long lists are read on with `cursor`, from any page.
+    """
+    return await _trips((uow, portal, sight), filters.of(driver_id), page, cursor)
 
 
 @router.get("/drivers/{driver_id}/trips", summary="A driver's trips", responses=ERRORS)
 async def trips(
-    uow: ReadTx, portal: Portal, driver_id: Driver, page: PageParams, filters: Filters, sight: Sight
-) -> Page[TripItem]:
-    """List trips, newest first."""
-    items, total = await portal.list_trips(uow, filters.of(driver_id), page=page.page, page_size=page.page_size)
-    return Page[TripItem].of(await sight.each(items), total, page)
+    uow: ReadTx,
+    portal: Portal,
+    driver_id: Driver,
+    page: PageParams,
+    filters: Filters,
+    sight: Sight,
+    cursor: Cursor = None,
+) -> Feed[TripItem]:
+    """List trips, newest first. Long lists are read on with `cursor`, from any page."""
+    return await _trips((uow, portal, sight), filters.of(driver_id), page, cursor)
+
+
+async def _trips(
+    at: tuple[UnitOfWork, PortalService, Seer], wanted: TripFilter, page: PageRequest, cursor: str | None
+) -> Feed[TripItem]:
+    uow, portal, sight = at
+    after: TripKey | None = None if cursor is None else decode_cursor(TRIP_FEED, cursor, TripKey)
+    page = page if after is None else PageRequest(1, page.page_size)
+    items, total = await portal.list_trips(uow, wanted, page=page.page, page_size=page.page_size, after=after)
+    return trip_feed(await sight.each(items), total, page)
 
 
 @router.get("/drivers/{driver_id}/trips/summary", summary="Totals over all trips", responses=ERRORS)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, String, and_, cast, false, func, select
+from sqlalchemy import ColumnElement, Row, Select, String, Text, and_, any_, cast, false, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
 
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.risk.models import trip_scores
@@ -82,13 +83,21 @@ def _matches(search: str) -> Any:
     )
 
 
+TripKey = tuple[datetime, UUID]
+"""Where a trip is in a list: its start and its id."""
+
+
 async def list_trips(
-    uow: UnitOfWork, wanted: TripFilter, *, page: int, page_size: int
+    uow: UnitOfWork, wanted: TripFilter, *, page: int, page_size: int, after: TripKey | None = None
 ) -> tuple[list[Mapping[str, Any]], int]:
-    """Return a page of trips, newest first, and how many there are."""
+    """Return a page of trips, newest first, and how many there are in all; ``after`` counts in place of ``page``."""
     counting = _where(select(func.count()).select_from(_scored), wanted)
     total = (await uow.conn.execute(counting)).scalar_one()
     query = _where(_listing(), wanted).order_by(trips.c.start_time.desc(), trips.c.trip_id)
+    if after is not None:
+        start, trip_id = after
+        later = (trips.c.start_time < start) | (trips.c.trip_id > trip_id)
+        query, page = query.where(trips.c.start_time <= start, later), 1
     rows = await uow.conn.execute(query.limit(page_size).offset((page - 1) * page_size))
     return [row._mapping for row in rows], total
 
@@ -121,27 +130,44 @@ async def list_alerts(
     return [row._asdict() for row in rows], total
 
 
+def _totals() -> tuple[ColumnElement[Any], ...]:
+    done = trips.c.status == "completed"
+    scored_miles = func.sum(trips.c.distance_miles).filter(and_(done, trip_scores.c.trip_score.is_not(None)))
+    return (
+        func.count().filter(done).label("trip_count"),
+        func.count().filter(trips.c.status == "in_progress").label("in_progress"),
+        *(func.coalesce(func.sum(trips.c[name]).filter(done), 0).label(name) for name in _SUMMED),
+        func.coalesce(func.max(trips.c.max_speed_mph).filter(done), 0.0).label("max_speed_mph"),
+        func.min(trips.c.start_time).filter(done).label("first_start"),
+        func.max(trips.c.end_time).filter(done).label("last_end"),
+        (func.sum(trip_scores.c.trip_score * trips.c.distance_miles).filter(done) / func.nullif(scored_miles, 0)).label(
+            "avg_trip_score"
+        ),
+    )
+
+
 async def trip_totals(
     uow: UnitOfWork, driver_id: str, *, since: datetime | None = None, until: datetime | None = None
 ) -> Row[Any]:
     """Return sums, extremes and the mean score over a driver's completed trips that started in [since, until)."""
-    done = trips.c.status == "completed"
-    query = _where(
-        select(
-            func.count().filter(done).label("trip_count"),
-            func.count().filter(trips.c.status == "in_progress").label("in_progress"),
-            *(func.coalesce(func.sum(trips.c[name]).filter(done), 0).label(name) for name in _SUMMED),
-            func.coalesce(func.max(trips.c.max_speed_mph).filter(done), 0.0).label("max_speed_mph"),
-            func.min(trips.c.start_time).filter(done).label("first_start"),
-            func.max(trips.c.end_time).filter(done).label("last_end"),
-            (
-                func.sum(trip_scores.c.trip_score * trips.c.distance_miles).filter(done)
-                / func.nullif(
-                    func.sum(trips.c.distance_miles).filter(and_(done, trip_scores.c.trip_score.is_not(None))), 0
-                )
-            ).label("avg_trip_score"),
-        ).select_from(_scored),
-        TripFilter(driver_id=driver_id, since=since, until=until),
-    )
+    query = _where(select(*_totals()).select_from(_scored), TripFilter(driver_id=driver_id, since=since, until=until))
     row: Row[Any] = (await uow.conn.execute(query.where(~excluded()))).one()
     return row
+
+
+async def trip_totals_many(
+    uow: UnitOfWork, driver_ids: Sequence[str], *, since: datetime | None = None, until: datetime | None = None
+) -> dict[str, Row[Any]]:
+    """Return the same of several drivers, of those that have trips there; one statement."""
+    wanted = trips.c.driver_id == any_(literal(list(driver_ids), ARRAY(Text)))
+    query = _where(select(trips.c.driver_id, *_totals()).select_from(_scored), TripFilter(since=since, until=until))
+    rows = await uow.conn.execute(query.where(wanted, ~excluded()).group_by(trips.c.driver_id))
+    return {row.driver_id: row for row in rows}
+
+
+async def active_drivers(uow: UnitOfWork, *, since: datetime, limit: int) -> list[str]:
+    """Return the drivers who drove last, at most ``limit`` and none who did not since then."""
+    latest = func.max(trips.c.start_time)
+    query = select(trips.c.driver_id).where(trips.c.start_time >= since).group_by(trips.c.driver_id)
+    query = query.order_by(latest.desc(), trips.c.driver_id).limit(limit)
+    return list((await uow.conn.execute(query)).scalars())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.portal import queries, views
 from auto_insurance.portal.errors import BadPeriod, TripNotFound
-from auto_insurance.portal.queries import TripFilter
+from auto_insurance.portal.queries import TripFilter, TripKey
 from auto_insurance.portal.schemas import (
     AlertItem,
     DriverSummary,
@@ -22,6 +23,8 @@ from auto_insurance.portal.schemas import (
     TripsSummary,
     TripStatistics,
 )
+from auto_insurance.portal.views import Period
+from auto_insurance.pricing.schemas import PremiumKind
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.risk.schemas import ContributionOut
 from auto_insurance.risk.service import RiskService
@@ -34,6 +37,15 @@ EFFECT_NOTE = (
     "with a trip."
 )
 RECENT_DAYS = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """What a driver's first page asks for."""
+
+    summary: DriverSummary
+    statistics: TripStatistics
+    trips_summary: TripsSummary
 
 
 class PortalService:
@@ -54,12 +66,15 @@ class PortalService:
         self._pricing = pricing
 
     async def list_trips(
-        self, uow: UnitOfWork, wanted: TripFilter, *, page: int, page_size: int
+        self, uow: UnitOfWork, wanted: TripFilter, *, page: int, page_size: int, after: TripKey | None = None
     ) -> tuple[Sequence[TripItem], int]:
-        """Return a page of trips, newest first, and how many there are. Raises ``BadPeriod``."""
+        """Return a page of trips, newest first, and how many there are in all. Raises ``BadPeriod``.
+
+        ``after`` is the key of the trip before the page; it counts in place of ``page``.
+        """
         if wanted.since is not None and wanted.until is not None and wanted.until <= wanted.since:
             raise BadPeriod("`to` must be later than `from`")
-        rows, total = await queries.list_trips(uow, wanted, page=page, page_size=page_size)
+        rows, total = await queries.list_trips(uow, wanted, page=page, page_size=page_size, after=after)
         return [views.trip_item(row) for row in rows], total
 
     async def trip(self, uow: UnitOfWork, driver_id: str, trip_id: UUID, *, max_points: int) -> TripDetail:
@@ -96,21 +111,7 @@ class PortalService:
         """Return totals over all trips. Raises what ``DriverService.facts`` raises."""
         await self._drivers.facts(uow, driver_id)
         row = await queries.trip_totals(uow, driver_id)
-        return TripsSummary(
-            driver_id=driver_id,
-            total_trips=row.trip_count,
-            total_miles=round(row.distance_miles, 3),
-            total_hours=round(row.duration_s / 3600, 3),
-            avg_trip_score=_rounded(row.avg_trip_score),
-            harsh_braking_count=row.harsh_braking_count,
-            rapid_accel_count=row.rapid_accel_count,
-            harsh_corner_count=row.harsh_corner_count,
-            speeding_seconds=round(row.speeding_s, 1),
-            phone_usage_seconds=round(row.phone_usage_s, 1),
-            first_trip_at=row.first_start,
-            last_trip_at=row.last_end,
-            trips_in_progress=row.in_progress,
-        )
+        return views.trips_summary(driver_id, row)
 
     async def statistics(self, uow: UnitOfWork, driver_id: str, period_days: int) -> TripStatistics:
         """Return the rates of the last ``period_days``. Raises what ``DriverService.facts`` raises."""
@@ -118,18 +119,7 @@ class PortalService:
         until = clock.now()
         since = until - timedelta(days=period_days)
         row = await queries.trip_totals(uow, driver_id, since=since, until=until)
-        return TripStatistics(
-            driver_id=driver_id,
-            period_days=period_days,
-            since=since,
-            until=until,
-            trip_count=row.trip_count,
-            total_miles=round(row.distance_miles, 3),
-            total_hours=round(row.duration_s / 3600, 3),
-            max_speed_mph=round(row.max_speed_mph, 1),
-            avg_trip_score=_rounded(row.avg_trip_score),
-            **views.statistics_rates(row),
-        )
+        return views.statistics(driver_id, Period(period_days, since, until), row)
 
     async def summary(self, uow: UnitOfWork, driver_id: str) -> DriverSummary:
         """Return the numbers of the first page. Raises what ``DriverService.facts`` raises."""
@@ -140,25 +130,34 @@ class PortalService:
         ever = await queries.trip_totals(uow, driver_id)
         now = clock.now()
         recent = await queries.trip_totals(uow, driver_id, since=now - timedelta(days=RECENT_DAYS), until=now)
-        return DriverSummary(
-            driver_id=driver_id,
-            full_name=facts.full_name,
-            risk_score=score.risk_score if score else None,
-            safety_score=round(100 - score.risk_score, 2) if score else None,
-            risk_category=score.risk_category if score else None,
-            confidence=score.confidence if score else None,
-            model_version=score.model_version if score else None,
-            monthly_premium=charged.monthly_premium if charged else None,
-            indicated_monthly_premium=indicated.monthly_premium if indicated else None,
-            currency=charged.currency if charged else None,
-            total_trips=ever.trip_count,
-            total_miles=round(ever.distance_miles, 3),
-            trips_last_30_days=recent.trip_count,
-            miles_last_30_days=round(recent.distance_miles, 3),
-            avg_trip_score_last_30_days=_rounded(recent.avg_trip_score),
-            last_trip_at=ever.last_end,
-            trips_in_progress=ever.in_progress,
-        )
+        return views.driver_summary(views.Glance(facts, score, charged, indicated, ever, recent))
+
+    async def pages_of(self, uow: UnitOfWork, driver_ids: Sequence[str]) -> list[Pages]:
+        """Return the first pages of those of the drivers who drove in the last month; one statement for each part."""
+        now = clock.now()
+        month = Period(RECENT_DAYS, now - timedelta(days=RECENT_DAYS), now)
+        facts = await self._drivers.facts_many(uow, driver_ids)
+        scores = await self._risk.latest_many(uow, driver_ids)
+        charged = await self._pricing.latest_many(uow, driver_ids)
+        indicated = await self._pricing.latest_many(uow, driver_ids, PremiumKind.INDICATED)
+        ever = await queries.trip_totals_many(uow, driver_ids)
+        recent = await queries.trip_totals_many(uow, driver_ids, since=month.since, until=month.until)
+        return [
+            Pages(
+                summary=views.driver_summary(
+                    views.Glance(facts[d], scores.get(d), charged.get(d), indicated.get(d), ever[d], recent[d])
+                ),
+                statistics=views.statistics(d, month, recent[d]),
+                trips_summary=views.trips_summary(d, ever[d]),
+            )
+            for d in driver_ids
+            if d in facts and d in ever and d in recent
+        ]
+
+    async def active_drivers(self, uow: UnitOfWork, limit: int) -> list[str]:
+        """Return those who drove last, none who did not for a month."""
+        since = clock.now() - timedelta(days=RECENT_DAYS)
+        return await queries.active_drivers(uow, since=since, limit=limit)
 
     async def alerts(
         self, uow: UnitOfWork, driver_id: str, days: int, *, page: int, page_size: int
@@ -194,7 +193,3 @@ class PortalService:
             currency=with_it.currency,
             note=EFFECT_NOTE,
         )
-
-
-def _rounded(score: float | None) -> float | None:
-    return None if score is None else round(score, 2)

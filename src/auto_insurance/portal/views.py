@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from auto_insurance.portal.schemas import AlertItem, LineString, Place, RiskFactor, RiskFactors, TripEventItem, TripItem
+from auto_insurance.drivers.schemas import DriverFacts
+from auto_insurance.infra.http.pagination import Feed, PageRequest
+from auto_insurance.portal.schemas import (
+    AlertItem,
+    DriverSummary,
+    LineString,
+    Place,
+    RiskFactor,
+    RiskFactors,
+    TripEventItem,
+    TripItem,
+    TripsSummary,
+    TripStatistics,
+)
+from auto_insurance.pricing.schemas import Premium
 from auto_insurance.risk.schemas import RiskScore
 from auto_insurance.telematics.schemas import PathPoint, Quality
 from auto_insurance.trips.schemas import TripEvent
+
+TRIP_FEED = "trips"
+"""The word in cursors of lists of trips."""
+
+
+def trip_feed(items: Sequence[TripItem], total: int, page: PageRequest) -> Feed[TripItem]:
+    """Return a page of trips that may be followed; sorted by start and id."""
+    return Feed[TripItem].after(items, total, page, lambda trip: (trip.start_time, trip.trip_id), TRIP_FEED)
 
 
 def trip_item(row: Mapping[str, Any]) -> TripItem:
@@ -113,3 +137,86 @@ def statistics_rates(row: Any) -> dict[str, float | None]:
         "speed_limit_known_share": rate(row.speed_limit_known_miles, miles),
         "phone_known_share": rate(row.phone_known_miles, miles),
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """The last days before an instant."""
+
+    days: int
+    since: datetime
+    until: datetime
+
+
+class Glance(NamedTuple):
+    """What a driver's first page is made of; ``ever`` and ``recent`` are summed trips."""
+
+    facts: DriverFacts
+    score: RiskScore | None
+    charged: Premium | None
+    indicated: Premium | None
+    ever: Any
+    recent: Any
+
+
+def trips_summary(driver_id: str, row: Any) -> TripsSummary:
+    """Return totals from summed trips."""
+    return TripsSummary(
+        driver_id=driver_id,
+        total_trips=row.trip_count,
+        total_miles=round(row.distance_miles, 3),
+        total_hours=round(row.duration_s / 3600, 3),
+        avg_trip_score=_rounded(row.avg_trip_score),
+        harsh_braking_count=row.harsh_braking_count,
+        rapid_accel_count=row.rapid_accel_count,
+        harsh_corner_count=row.harsh_corner_count,
+        speeding_seconds=round(row.speeding_s, 1),
+        phone_usage_seconds=round(row.phone_usage_s, 1),
+        first_trip_at=row.first_start,
+        last_trip_at=row.last_end,
+        trips_in_progress=row.in_progress,
+    )
+
+
+def statistics(driver_id: str, period: Period, row: Any) -> TripStatistics:
+    """Return the rates of a period from its summed trips."""
+    return TripStatistics(
+        driver_id=driver_id,
+        period_days=period.days,
+        since=period.since,
+        until=period.until,
+        trip_count=row.trip_count,
+        total_miles=round(row.distance_miles, 3),
+        total_hours=round(row.duration_s / 3600, 3),
+        max_speed_mph=round(row.max_speed_mph, 1),
+        avg_trip_score=_rounded(row.avg_trip_score),
+        **statistics_rates(row),
+    )
+
+
+def driver_summary(glance: Glance) -> DriverSummary:
+    """Return the numbers of the first page."""
+    facts, score, charged, indicated, ever, recent = glance
+    return DriverSummary(
+        driver_id=facts.driver_id,
+        full_name=facts.full_name,
+        risk_score=score.risk_score if score else None,
+        safety_score=round(100 - score.risk_score, 2) if score else None,
+        risk_category=score.risk_category if score else None,
+        confidence=score.confidence if score else None,
+        model_version=score.model_version if score else None,
+        monthly_premium=charged.monthly_premium if charged else None,
+        indicated_monthly_premium=indicated.monthly_premium if indicated else None,
+        currency=charged.currency if charged else None,
+        total_trips=ever.trip_count,
+        total_miles=round(ever.distance_miles, 3),
+        trips_last_30_days=recent.trip_count,
+        miles_last_30_days=round(recent.distance_miles, 3),
+        avg_trip_score_last_30_days=_rounded(recent.avg_trip_score),
+        last_trip_at=ever.last_end,
+        trips_in_progress=ever.in_progress,
+    )
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 2)

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 from sqlalchemy import RowMapping, func, insert, select
 
+from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.pricing.facts import RiskChanges
 from auto_insurance.pricing.models import premiums
@@ -32,6 +33,7 @@ async def next_version(uow: UnitOfWork, driver_id: str) -> int:
 
 async def add_premium(uow: UnitOfWork, premium: Premium) -> None:
     """Insert a version."""
+    uow.touched(Aspect.PREMIUM, [premium.driver_id])
     row = msgspec.structs.asdict(premium)
     row |= {name: msgspec.to_builtins(row[name]) for name in ("worksheet", "inputs", "changes", "driving")}
     await uow.conn.execute(insert(premiums).values(row))

@@ -29,6 +29,7 @@ from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from auto_insurance.infra.db.copy import copy_rows
+from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.risk.explain import reasons
 from auto_insurance.risk.model import Contribution
@@ -41,13 +42,17 @@ MAX_HISTORY = 1000
 async def add_scores(uow: UnitOfWork, scores: Sequence[RiskScore]) -> None:
     """Insert scores; one statement."""
     if scores:
+        uow.touched(Aspect.SCORE, (score.driver_id for score in scores))
         await uow.conn.execute(insert(risk_scores), [_row(score) for score in scores])
 
 
 async def forget_scores(uow: UnitOfWork, score_ids: Sequence[UUID]) -> int:
     """Delete scores; returns how many."""
     wanted = any_(bindparam("score_ids", list(score_ids), type_=ARRAY(Uuid)))
-    return (await uow.conn.execute(delete(risk_scores).where(risk_scores.c.score_id == wanted))).rowcount
+    query = delete(risk_scores).where(risk_scores.c.score_id == wanted).returning(risk_scores.c.driver_id)
+    gone = (await uow.conn.execute(query)).scalars().all()
+    uow.touched(Aspect.SCORE, gone)
+    return len(gone)
 
 
 _COPIED = tuple(column.name for column in risk_scores.c)
@@ -55,6 +60,7 @@ _COPIED = tuple(column.name for column in risk_scores.c)
 
 async def copy_scores(uow: UnitOfWork, rows: Sequence[Mapping[str, Any]]) -> None:
     """Add many scores by COPY; a row has a value for each column, JSON as text."""
+    uow.touched(Aspect.SCORE, (row["driver_id"] for row in rows))
     await copy_rows(uow, risk_scores, _COPIED, (tuple(row[name] for name in _COPIED) for row in rows))
 
 
@@ -162,6 +168,7 @@ async def days_since(uow: UnitOfWork, driver_id: str, since: datetime, time_zone
 
 async def put_trip_score(uow: UnitOfWork, score: TripScore) -> None:
     """Insert or replace a trip's score, unless that of a later revision is there."""
+    uow.touched(Aspect.TRIPS, [score.driver_id])
     statement = upsert(trip_scores).values(_row(score))
     changed = {c.name: statement.excluded[c.name] for c in trip_scores.c if not c.primary_key}
     await uow.conn.execute(
@@ -175,7 +182,8 @@ async def put_trip_score(uow: UnitOfWork, score: TripScore) -> None:
 
 async def remove_trip_score(uow: UnitOfWork, trip_id: UUID) -> None:
     """Delete the score of a trip that no longer exists."""
-    await uow.conn.execute(delete(trip_scores).where(trip_scores.c.trip_id == trip_id))
+    query = delete(trip_scores).where(trip_scores.c.trip_id == trip_id).returning(trip_scores.c.driver_id)
+    uow.touched(Aspect.TRIPS, (await uow.conn.execute(query)).scalars())
 
 
 async def get_trip_score(uow: UnitOfWork, trip_id: UUID) -> TripScore | None:

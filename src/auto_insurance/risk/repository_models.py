@@ -98,6 +98,7 @@ async def add_model(uow: UnitOfWork, row: ModelRow, content: bytes | None) -> bo
 async def set_status(uow: UnitOfWork, version: str, before: str | None, after: str, by: str, note: str | None) -> None:
     """Change a model's status and note who did it."""
     now = clock.now()
+    uow.touched_everything()
     await uow.conn.execute(
         update(risk_models).where(risk_models.c.version == version).values(status=after, changed_at=now)
     )

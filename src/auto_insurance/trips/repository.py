@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import RowMapping, and_, delete, func, insert, or_, select, text, update
 from sqlalchemy.dialects import postgresql
 
+from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel.clock import from_us, to_us
 from auto_insurance.trips.contents import TripContent
@@ -123,6 +124,7 @@ async def upsert_trips(uow: UnitOfWork, rows: Sequence[TripRow]) -> None:
     """Write trips with their events, new or known ones."""
     if not rows:
         return
+    uow.touched(Aspect.TRIPS, (row.content.driver_id for row in rows))
     statement = postgresql.insert(trips)
     changed = {
         column.name: statement.excluded[column.name]
@@ -140,17 +142,20 @@ async def upsert_trips(uow: UnitOfWork, rows: Sequence[TripRow]) -> None:
 async def withdraw_trips(uow: UnitOfWork, trip_ids: Sequence[UUID]) -> None:
     """Mark trips as no longer existing; their rows stay for those who know the ids."""
     if trip_ids:
-        await uow.conn.execute(
+        query = (
             update(trips)
             .where(trips.c.trip_id.in_(trip_ids))
             .values(status="withdrawn", revision=trips.c.revision + 1, updated_at=func.now())
+            .returning(trips.c.driver_id)
         )
+        uow.touched(Aspect.TRIPS, (await uow.conn.execute(query)).scalars())
 
 
 async def delete_unpublished(uow: UnitOfWork, trip_ids: Sequence[UUID]) -> None:
     """Remove trips that were open and never completed: nobody was told of them."""
     if trip_ids:
-        await uow.conn.execute(delete(trips).where(trips.c.trip_id.in_(trip_ids), trips.c.revision == 0))
+        query = delete(trips).where(trips.c.trip_id.in_(trip_ids), trips.c.revision == 0).returning(trips.c.driver_id)
+        uow.touched(Aspect.TRIPS, (await uow.conn.execute(query)).scalars())
 
 
 async def _delete_events(uow: UnitOfWork, trip_ids: Sequence[UUID]) -> None:

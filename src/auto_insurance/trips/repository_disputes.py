@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.trips.models import trips
 from auto_insurance.trips.models_disputes import trip_disputes as disputes
@@ -50,6 +51,7 @@ def status_shown() -> ColumnElement[str]:
 
 async def add_dispute(uow: UnitOfWork, dispute: Dispute) -> bool:
     """Insert a dispute; False, and nothing done, if the trip has one."""
+    uow.touched(Aspect.TRIPS, [dispute.driver_id])
     values = msgspec.structs.asdict(dispute)
     query = insert(disputes).values(values).on_conflict_do_nothing().returning(disputes.c.dispute_id)
     return (await uow.conn.execute(query)).scalar_one_or_none() is not None
@@ -74,7 +76,8 @@ async def decide_dispute(
     """Write down the decision on an open dispute."""
     query = update(disputes).where(disputes.c.dispute_id == dispute_id, disputes.c.status == "open")
     values = {"status": status, "decided_at": at, "decided_by": decided_by, "decision_note": note}
-    await uow.conn.execute(query.values(values))
+    decided = await uow.conn.execute(query.values(values).returning(disputes.c.driver_id))
+    uow.touched(Aspect.TRIPS, decided.scalars())
 
 
 async def list_disputes(

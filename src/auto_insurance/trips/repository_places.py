@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 
+from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.trips.models import trip_events, trips
 
@@ -42,6 +43,7 @@ def _of(driver_ids: Collection[str], before: datetime) -> ColumnElement[bool]:
 
 async def coarsen_trips(uow: UnitOfWork, driver_ids: Collection[str], before: datetime, limit: int) -> int:
     """Round first and last place of up to ``limit`` trips of these drivers that began before an instant."""
+    uow.touched(Aspect.TRIPS, driver_ids)
     exact = or_(*(trips.c[name].is_distinct_from(_coarse(trips.c[name])) for name in _ENDS))
     some = select(trips.c.trip_id).where(_of(driver_ids, before), exact).limit(limit)
     query = update(trips).where(trips.c.trip_id.in_(some)).values({name: _coarse(trips.c[name]) for name in _ENDS})
@@ -50,6 +52,7 @@ async def coarsen_trips(uow: UnitOfWork, driver_ids: Collection[str], before: da
 
 async def coarsen_events(uow: UnitOfWork, driver_ids: Collection[str], before: datetime, limit: int) -> int:
     """Round the places of up to ``limit`` events on trips of these drivers that began before an instant."""
+    uow.touched(Aspect.TRIPS, driver_ids)
     c = trip_events.c
     exact = c.latitude.is_distinct_from(_coarse(c.latitude)) | c.longitude.is_distinct_from(_coarse(c.longitude))
     some = (

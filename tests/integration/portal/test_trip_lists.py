@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from auto_insurance.bootstrap import Container
+from auto_insurance.infra.http.pagination import encode_cursor
 from auto_insurance.risk.service import RiskService
 from tests.support.product import client_of
 from tests.support.scoring import TODAY, add_driver, add_trip
@@ -108,3 +109,46 @@ async def test_unknown_is_null_and_known_zero_is_zero(container: Container) -> N
     assert (old["speeding_seconds"], old["phone_usage_seconds"]) == (None, None)
     assert (new["speeding_seconds"], new["phone_usage_seconds"]) == (0.0, 0.0)
     assert (old["trip_score"], old["risk_level"], old["end_place"]) == (None, None, None)
+
+
+async def test_a_cursor_reads_on_whatever_comes_in_meanwhile(container: Container, trips: list[UUID]) -> None:
+    seen: list[str] = []
+    cursor: str | None = None
+    async with client_of(container, driver_id="DRV001") as client:
+        for number in range(10):
+            given = {"cursor": cursor} if cursor else {}
+            page = (await client.get("/drivers/me/trips", params={"page_size": 2, **given})).json()
+            assert page["total"] == 5 + number
+            seen += [item["trip_id"] for item in page["items"]]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+            async with container.database.begin() as uow:
+                await add_trip(uow, "DRV001", TODAY - timedelta(minutes=number + 1), distance_miles=1.0)
+    assert seen == [str(trip) for trip in reversed(trips[:5])]
+
+
+async def test_trips_of_one_instant_are_in_order_of_their_ids(container: Container, trips: list[UUID]) -> None:
+    async with container.database.begin() as uow:
+        for number in range(5):
+            await add_trip(uow, "DRV001", TODAY, device_id=f"D{number}")
+    async with client_of(container, admin=True) as client:
+        whole = await ids(client, "/trips", page_size=100)
+        seen: list[str] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await client.get("/trips", params={"page_size": 1, **cursor})).json()
+            seen += [item["trip_id"] for item in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+    assert seen == whole
+    assert len(seen) == 11
+
+
+async def test_what_is_no_cursor_of_the_list_is_refused(container: Container) -> None:
+    async with client_of(container, driver_id="DRV001") as client:
+        for word in ("AAAA", encode_cursor("alerts", 1), encode_cursor("trips", "x", "y"), "a" * 300, "*"):
+            answer = await client.get("/drivers/me/trips", params={"cursor": word})
+            assert answer.status_code == 422, word
+            assert answer.json()["errors"][0]["field"] == "query.cursor"

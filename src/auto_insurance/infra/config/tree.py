@@ -31,6 +31,7 @@ from auto_insurance.infra.config.groups import (
     TripSettings,
     setting,
 )
+from auto_insurance.infra.config.groups_cache import ReadCacheSettings
 from auto_insurance.infra.config.groups_identity import AccountSettings, MailSettings, OidcSettings
 from auto_insurance.infra.config.groups_policies import PolicySettings
 from auto_insurance.infra.config.groups_privacy import PrivacySettings
@@ -62,6 +63,7 @@ class Settings(BaseSettings):
     mail: MailSettings = Field(default_factory=MailSettings)
     oidc: OidcSettings = Field(default_factory=OidcSettings)
     cache: CacheSettings = Field(default_factory=CacheSettings)
+    read_cache: ReadCacheSettings = Field(default_factory=ReadCacheSettings)
     ml: MlSettings = Field(default_factory=MlSettings)
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     telematics: TelematicsSettings = Field(default_factory=TelematicsSettings)

@@ -6,7 +6,7 @@ systems (purge, publish) run after the commit and never before it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Set
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from auto_insurance.infra import tracing
 from auto_insurance.infra.db.outbox import append_to_outbox
+from auto_insurance.infra.db.touched import Aspect, Touched
 from auto_insurance.kernel.events import Envelope
 
 AfterCommit = Callable[[], Awaitable[None]]
@@ -30,6 +31,7 @@ class UnitOfWork:
         self.conn = conn
         self._events: list[tuple[str, Envelope]] = []
         self._after: list[AfterCommit] = []
+        self._touched = Touched()
         self.published = False
         """Whether events of this transaction are in the outbox."""
 
@@ -43,6 +45,19 @@ class UnitOfWork:
     def after_commit(self, effect: AfterCommit) -> None:
         """Run ``effect`` once the transaction has committed; its failure is logged, not raised."""
         self._after.append(effect)
+
+    def touched(self, aspect: Aspect, driver_ids: Iterable[str]) -> None:
+        """Note whose facts this transaction changes: answers that are kept of them are dropped after the commit."""
+        self._touched.add(aspect, driver_ids)
+
+    def touched_everything(self) -> None:
+        """Note that this transaction changes answers about everybody."""
+        self._touched.everything()
+
+    @property
+    def marks(self) -> Set[str]:
+        """What was touched so far."""
+        return self._touched.marks
 
     async def driver(self) -> asyncpg.Connection[Any]:
         """Return the asyncpg connection under this transaction, for COPY."""
@@ -66,23 +81,41 @@ class UnitOfWork:
 
 
 class Database:
-    """Gives out units of work on one engine. ``on_published`` is told of each commit that wrote to the outbox."""
+    """Gives out units of work on one engine.
+
+    ``on_published`` is told of each commit that wrote to the outbox, ``on_touched`` of what a commit changed.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self.on_published: Callable[[], None] | None = None
+        self.on_touched: Callable[[Set[str]], Awaitable[None]] | None = None
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
         """Open a transaction: commits on leaving the block, rolls back on any exception."""
-        async with self.engine.connect() as conn:
-            uow = UnitOfWork(conn)
-            async with conn.begin():
-                yield uow
-                await uow.flush_events()
+        marks: Set[str] = frozenset()
+        try:
+            async with self.engine.connect() as conn:
+                uow = UnitOfWork(conn)
+                async with conn.begin():
+                    yield uow
+                    await uow.flush_events()
+                marks = uow.marks
+        finally:
+            # Whatever comes between commit and here, a caller who gave up included: what changed must be told.
+            if marks:
+                await self._tell(marks)
         if uow.published and self.on_published is not None:
             self.on_published()
         await uow.run_effects()
+
+    async def _tell(self, marks: Set[str]) -> None:
+        if self.on_touched is not None:
+            try:
+                await self.on_touched(marks)
+            except Exception:
+                log.exception("touched_not_told")
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[UnitOfWork]:

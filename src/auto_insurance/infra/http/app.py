@@ -12,8 +12,10 @@ from fastapi.params import Depends as DependsParameter
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import StatefulLifespan
 
+from auto_insurance.infra.cache.entries import PACK_FROM, PACK_LEVEL
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.health import HealthRegistry, Lifecycle
 from auto_insurance.infra.http import ops
@@ -22,6 +24,7 @@ from auto_insurance.infra.http.docs import add_docs
 from auto_insurance.infra.http.errors import MEDIA_TYPE, Problem, install_error_handlers
 from auto_insurance.infra.http.lanes import Lane, LaneMiddleware
 from auto_insurance.infra.http.middleware import RequestMiddleware, SecurityHeadersMiddleware
+from auto_insurance.infra.http.reads import ReadMiddleware, ReadTable
 
 API_PREFIX = "/api/v1"
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -38,6 +41,7 @@ class AppState:
     health: HealthRegistry = field(default_factory=HealthRegistry)
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
     metrics_enabled: bool = True
+    reads: ReadTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,10 @@ def create_app(
         telemetry=_NO_TELEMETRY,
         # Outermost first.
         middleware=[
+            Middleware(ReadMiddleware),
             Middleware(SecurityHeadersMiddleware),
             Middleware(RequestMiddleware),
+            Middleware(GZipMiddleware, minimum_size=PACK_FROM, compresslevel=PACK_LEVEL),
             Middleware(BodyMiddleware, limits=options.limits),
             Middleware(
                 LaneMiddleware,
@@ -101,6 +107,7 @@ def attach_state(app: FastAPI, state: AppState) -> None:
     app.state.health = state.health
     app.state.lifecycle = state.lifecycle
     app.state.metrics_enabled = state.metrics_enabled
+    app.state.reads = state.reads
 
 
 def _operation_id(route: APIRoute) -> str:

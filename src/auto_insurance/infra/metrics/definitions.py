@@ -100,6 +100,11 @@ CACHE_EVICTIONS_TOTAL = Counter(
 CACHE_MEMORY_BYTES = Gauge(
     "cache_memory_bytes", "Memory that Redis uses.", registry=REGISTRY, multiprocess_mode="mostrecent"
 )
+CACHE_PURGES_UNCONFIRMED_TOTAL = Counter(
+    "cache_purges_unconfirmed_total",
+    "Purges that not every process confirmed in time; its answers may have been old for their last moments.",
+    registry=REGISTRY,
+)
 REDIS_ERRORS_TOTAL = Counter(
     "redis_errors_total", "Commands that Redis did not answer; the product went on without it.", registry=REGISTRY
 )

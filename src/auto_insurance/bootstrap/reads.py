@@ -1,0 +1,189 @@
+"""The reads whose answers are kept: each with its key, life, what drops it, and how it is made. This is all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+
+from fastapi import FastAPI
+from fastapi.routing import iter_route_contexts
+from pydantic import BaseModel
+
+from auto_insurance.bootstrap.container import Container
+from auto_insurance.drivers.service import DriverService
+from auto_insurance.identity.deps import rule_about_driver
+from auto_insurance.identity.service import AuthService
+from auto_insurance.infra.cache.keys import CacheKey
+from auto_insurance.infra.config import Settings
+from auto_insurance.infra.db.touched import Aspect
+from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.infra.http.app import API_PREFIX
+from auto_insurance.infra.http.pagination import Page, PageRequest
+from auto_insurance.infra.http.reads import Bounds, Numbers, Read, ReadTable
+from auto_insurance.kernel import clock
+from auto_insurance.portal.queries import TripFilter
+from auto_insurance.portal.schemas import AlertItem
+from auto_insurance.portal.service import PortalService
+from auto_insurance.portal.views import trip_feed
+from auto_insurance.pricing import views as pricing_views
+from auto_insurance.pricing.schemas import PremiumOut
+from auto_insurance.pricing.service import PricingService
+from auto_insurance.risk import views as risk_views
+from auto_insurance.risk.reporting import RiskReports
+from auto_insurance.risk.schemas import RiskScoreOut
+from auto_insurance.risk.service import RiskService
+
+DRIVER, TRIPS, SCORE, PREMIUM = Aspect.DRIVER, Aspect.TRIPS, Aspect.SCORE, Aspect.PREMIUM
+PAGES = {"page": Bounds(1, 1, 20), "page_size": Bounds(20, 1, 100)}
+"""Further pages take the route: they are asked for seldom, and there is no end of them."""
+MONTH_DAYS = 31
+
+
+def keys(settings: Settings) -> dict[str, CacheKey]:
+    """Return every key by its name; the same ones for the same lives, since places are told apart by their key."""
+    return _keys(settings.cache.ttl_default_s, settings.cache.ttl_risk_score_s)
+
+
+@cache
+def _keys(usual: float, score: float) -> dict[str, CacheKey]:
+    def key(name: str, ttl_s: float, purged_by: set[Aspect], about: str, *, daily: bool = False) -> CacheKey:
+        return CacheKey(name, ttl_s, frozenset(purged_by), about, daily)
+
+    found = (
+        key("driver", usual, {DRIVER}, "A driver's facts and contact fields."),
+        key("summary", usual, {DRIVER, TRIPS, SCORE, PREMIUM}, "The numbers of a driver's first page.", daily=True),
+        key("statistics", usual, {DRIVER, TRIPS}, "Rates of a period that ends when the answer is made."),
+        key("trips", usual, {TRIPS}, "A page of a driver's trips."),
+        key("trips_summary", usual, {DRIVER, TRIPS}, "Totals over all trips."),
+        key("alerts", usual, {DRIVER, TRIPS}, "A page of crashes and severe events."),
+        key("risk_factors", score, {DRIVER, SCORE}, "What moves the newest score."),
+        key("score", score, {DRIVER, SCORE}, "The newest risk score."),
+        key("breakdown", score, {DRIVER, SCORE}, "The newest risk score with all that is behind it."),
+        key("risk_history", usual, {DRIVER, SCORE}, "A page of a driver's scores."),
+        key("price", usual, {DRIVER, PREMIUM}, "The charged premium of today and the indicated one.", daily=True),
+        key("worksheet", usual, {DRIVER, PREMIUM}, "The worksheets of both premiums.", daily=True),
+        key("price_history", usual, {DRIVER, PREMIUM}, "A page of the versions of a driver's premium."),
+    )
+    return {one.name: one for one in found}
+
+
+def reads(container: Container) -> list[Read]:
+    """Return the reads on a composed container."""
+    known = keys(container.settings)
+    return [*_of_driving(container, known), *_of_risk(container, known), *_of_prices(container, known)]
+
+
+def table(container: Container, app: FastAPI) -> ReadTable:
+    """Return the short ways of all reads, each with the rule of its route in ``app``. Raises ``LookupError``."""
+    rules = {
+        context.path_format: rule_about_driver(context.dependant)
+        for context in iter_route_contexts(app.routes)
+        if "GET" in (context.methods or ()) and getattr(context, "dependant", None) is not None
+    }
+    ways = []
+    for read in reads(container):
+        rule = rules.get(f"{API_PREFIX}{read.path}")
+        if rule is None:
+            raise LookupError(f"no route about a driver is at {read.path}")
+        ways.append((read, rule))
+    return ReadTable(
+        container.cache, container.database, container.get(AuthService).authenticate, ways, prefix=API_PREFIX
+    )
+
+
+def _of_driving(container: Container, known: dict[str, CacheKey]) -> list[Read]:
+    drivers, portal = container.get(DriverService), container.get(PortalService)
+
+    async def trips(uow: UnitOfWork, driver_id: str, asked: Numbers) -> BaseModel:
+        page = PageRequest(asked["page"], asked["page_size"])
+        items, total = await portal.list_trips(uow, TripFilter(driver_id), page=page.page, page_size=page.page_size)
+        return trip_feed(items, total, page)
+
+    async def alerts(uow: UnitOfWork, driver_id: str, asked: Numbers) -> BaseModel:
+        page = PageRequest(asked["page"], asked["page_size"])
+        items, total = await portal.alerts(uow, driver_id, asked["days"], page=page.page, page_size=page.page_size)
+        return Page[AlertItem].of(items, total, page)
+
+    period = {"period_days": Bounds(30, 1, 366)}
+    statistics = lambda uow, driver_id, asked: portal.statistics(uow, driver_id, asked["period_days"])  # noqa: E731
+    return [
+        Read("/drivers/{driver_id}", known["driver"], lambda uow, driver_id, _: drivers.get(uow, driver_id)),
+        Read(
+            "/drivers/{driver_id}/summary", known["summary"], lambda uow, driver_id, _: portal.summary(uow, driver_id)
+        ),
+        Read("/drivers/{driver_id}/statistics", known["statistics"], statistics, period),
+        Read("/drivers/{driver_id}/trips/statistics", known["statistics"], statistics, period),
+        Read("/drivers/{driver_id}/trips", known["trips"], trips, PAGES, own_only=True),
+        Read(
+            "/drivers/{driver_id}/trips/summary",
+            known["trips_summary"],
+            lambda uow, driver_id, _: portal.trips_summary(uow, driver_id),
+        ),
+        Read(
+            "/drivers/{driver_id}/alerts", known["alerts"], alerts, {**PAGES, "days": Bounds(30, 1, 366)}, own_only=True
+        ),
+        Read(
+            "/drivers/{driver_id}/risk-factors",
+            known["risk_factors"],
+            lambda uow, driver_id, _: portal.risk_factors(uow, driver_id),
+        ),
+    ]
+
+
+def _of_risk(container: Container, known: dict[str, CacheKey]) -> list[Read]:
+    risk, reports = container.get(RiskService), container.get(RiskReports)
+
+    async def score(uow: UnitOfWork, driver_id: str, _: Numbers) -> BaseModel:
+        await risk.models.refresh(uow)
+        found = await risk.latest_or_first(uow, driver_id)
+        return RiskScoreOut.of(found, risk_views.model_out(risk.model, found))
+
+    async def breakdown(uow: UnitOfWork, driver_id: str, _: Numbers) -> BaseModel:
+        await risk.models.refresh(uow)
+        return risk_views.breakdown_out(risk, await risk.latest_or_first(uow, driver_id))
+
+    async def history(uow: UnitOfWork, driver_id: str, asked: Numbers) -> BaseModel:
+        page = PageRequest(asked["page"], asked["page_size"])
+        items, total = await reports.history(uow, driver_id, asked["days"], offset=page.offset, limit=page.limit)
+        return Page.of(items, total, page)
+
+    def model() -> str:
+        return f"@{risk.model.version}"
+
+    days = {**PAGES, "days": Bounds(90, 1, 366)}
+    return [
+        Read("/risk/{driver_id}/score", known["score"], score, writes=True, facet=model),
+        Read("/risk/{driver_id}/breakdown", known["breakdown"], breakdown, writes=True, facet=model),
+        Read("/risk/{driver_id}/history", known["risk_history"], history, days),
+    ]
+
+
+def _of_prices(container: Container, known: dict[str, CacheKey]) -> list[Read]:
+    pricing = container.get(PricingService)
+
+    async def current(uow: UnitOfWork, driver_id: str, _: Numbers) -> BaseModel:
+        premiums = await pricing.current(uow, driver_id)
+        return pricing_views.current_out(premiums, await pricing.basis_of(uow, premiums.charged))
+
+    async def breakdown(uow: UnitOfWork, driver_id: str, _: Numbers) -> BaseModel:
+        premiums = await pricing.current(uow, driver_id)
+        return pricing_views.breakdown_out(premiums, await pricing.basis_of(uow, premiums.charged))
+
+    async def history(uow: UnitOfWork, driver_id: str, asked: Numbers) -> BaseModel:
+        page = PageRequest(asked["page"], asked["page_size"])
+        since = clock.now() - timedelta(days=MONTH_DAYS * asked["months"])
+        found, total = await pricing.history(uow, driver_id, since, limit=page.limit, offset=page.offset)
+        return Page.of([PremiumOut.of(premium) for premium in found], total, page)
+
+    months = {**PAGES, "months": Bounds(12, 1, 36)}
+    return [
+        Read("/pricing/{driver_id}/current", known["price"], current, writes=True),
+        Read("/pricing/{driver_id}/breakdown", known["worksheet"], breakdown, writes=True),
+        Read("/pricing/{driver_id}/history", known["price_history"], history, months),
+    ]
+
+
+def all_keys(settings: Settings) -> Sequence[CacheKey]:
+    """Return every key, for the documentation's test."""
+    return tuple(keys(settings).values())
