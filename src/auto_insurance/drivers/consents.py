@@ -11,7 +11,8 @@ from auto_insurance.drivers import repository, repository_consents
 from auto_insurance.drivers.consent_texts import PurposeText, purposes
 from auto_insurance.drivers.errors import ConsentRefused, DriverNotFound, ErasurePending
 from auto_insurance.drivers.repository_consents import ConsentRow
-from auto_insurance.drivers.schemas import Consents, ConsentsChange, ConsentView, DriverStatus, Purpose
+from auto_insurance.drivers.schemas import DriverStatus, Purpose
+from auto_insurance.drivers.schemas_consents import Consents, ConsentsChange, ConsentView
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 

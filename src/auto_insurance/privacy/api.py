@@ -8,7 +8,8 @@ from uuid import UUID
 from fastapi import APIRouter, Query, status
 from fastapi.responses import StreamingResponse
 
-from auto_insurance.drivers.schemas import Consents, ConsentsChange, ErasureRequest, Purpose
+from auto_insurance.drivers.schemas import ErasureRequest, Purpose
+from auto_insurance.drivers.schemas_consents import Consents, ConsentsChange
 from auto_insurance.drivers.service import ConsentService, ErasureDesk
 from auto_insurance.identity.deps import AccessibleDriver, CurrentUser, driver_for, staff
 from auto_insurance.identity.permissions import Permission

@@ -20,6 +20,7 @@ Locator = Annotated[Principal, staff(Permission.VIEW_LOCATIONS)]
 DriverManager = Annotated[Principal, staff(Permission.MANAGE_DRIVERS)]
 DeviceManager = Annotated[Principal, staff(Permission.MANAGE_DEVICES)]
 Operator = Annotated[Principal, staff(Permission.OPERATE)]
+Watcher = Annotated[Principal, staff(Permission.VIEW_OPERATIONS)]
 Desk = Annotated[BookDesk, service(BookDesk)]
 Files = Annotated[Exports, service(Exports)]
 TOTAL = "X-Total-Count"

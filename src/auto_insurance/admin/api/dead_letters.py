@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 
-from auto_insurance.admin.api.common import CsvResponse, Files, Operator, Part, counted, csv_file
+from auto_insurance.admin.api.common import CsvResponse, Files, Operator, Part, Watcher, counted, csv_file
 from auto_insurance.admin.exports import Export
 from auto_insurance.admin.schemas_operations import (
     MAX_SHOWN_BYTES,
@@ -45,7 +45,7 @@ Filters = Annotated[LetterQuery, Depends()]
 
 @router.get("", summary="Dead letters", responses=_LIST)
 async def list_letters(
-    staff: Operator, uow: ReadTx, letters: Letters, response: Response, part: Part, filters: Filters
+    staff: Watcher, uow: ReadTx, letters: Letters, response: Response, part: Part, filters: Filters
 ) -> list[DeadLetterLine]:
     """List what could not be processed, the newest first, without its bytes."""
     found, total = await letters.page(uow, filters.wanted, limit=part.limit, offset=part.skip)
@@ -54,7 +54,7 @@ async def list_letters(
 
 
 @router.get("/export.csv", summary="Dead letters as a file", response_class=CsvResponse, responses=_LIST)
-async def export_letters(staff: Operator, files: Files, letters: Letters, filters: Filters) -> Response:
+async def export_letters(staff: Watcher, files: Files, letters: Letters, filters: Filters) -> Response:
     """Write the letters without their bytes in the order of ids, at most 50,000."""
     export = Export(
         DeadLetterLine,
@@ -87,7 +87,7 @@ async def drop_dead_letters(staff: Operator, body: LettersDropped, uow: Tx, lett
 
 @router.get("/{letter_id}", summary="A dead letter", responses=problems(401, 403, 404, 422, 503))
 async def get_letter(
-    staff: Operator,
+    staff: Watcher,
     letter_id: Annotated[int, Path(ge=1, le=2**63 - 1, description="A dead letter's id.")],
     uow: ReadTx,
     letters: Letters,

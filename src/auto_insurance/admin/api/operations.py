@@ -7,7 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Body, Path, Response, status
 
-from auto_insurance.admin.api.common import Operator, Part, counted
+from auto_insurance.admin.api.common import Operator, Part, Watcher, counted
 from auto_insurance.admin.schemas_operations import (
     Consumers,
     MonthJob,
@@ -35,7 +35,7 @@ _QUEUE = problems(401, 403, 409, 422, 503)
 
 
 @router.get("/partitions", summary="Months of driving events", responses=problems(401, 403, 503))
-async def list_months(staff: Operator, uow: ReadTx, jobs: Jobs) -> Months:
+async def list_months(staff: Watcher, uow: ReadTx, jobs: Jobs) -> Months:
     """List months with rows, sizes, and whether they are online or archived."""
     return Months(items=[MonthLine.of(month) for month in await jobs.months(uow)])
 
@@ -51,7 +51,7 @@ async def create_months(staff: Operator, body: MonthsCreate, jobs: Jobs) -> Mont
 
 
 @router.get("/partitions/jobs", summary="Work on months", responses=problems(401, 403, 422, 503))
-async def list_jobs(staff: Operator, uow: ReadTx, jobs: Jobs, response: Response, part: Part) -> list[MonthJob]:
+async def list_jobs(staff: Watcher, uow: ReadTx, jobs: Jobs, response: Response, part: Part) -> list[MonthJob]:
     """List archiving and restoring that was asked for, the newest first."""
     found, total = await jobs.page(uow, limit=part.limit, offset=part.skip)
     counted(response, total)
@@ -59,7 +59,7 @@ async def list_jobs(staff: Operator, uow: ReadTx, jobs: Jobs, response: Response
 
 
 @router.get("/partitions/jobs/{job_id}", summary="How far work on a month is", responses=problems(401, 403, 404, 422))
-async def get_job(staff: Operator, job_id: UUID, uow: ReadTx, jobs: Jobs) -> MonthJob:
+async def get_job(staff: Watcher, job_id: UUID, uow: ReadTx, jobs: Jobs) -> MonthJob:
     """Return a job: its step, how much of it is done, and what came of it."""
     return MonthJob.of(await jobs.get(uow, job_id))
 
@@ -88,13 +88,13 @@ async def restore_month(staff: Operator, month: MonthName, uow: Tx, jobs: Jobs) 
 
 
 @router.get("/consumers", summary="Consumer groups", responses=problems(401, 403, 503))
-async def consumers(staff: Operator, uow: ReadTx, system: System) -> Consumers:
+async def consumers(staff: Watcher, uow: ReadTx, system: System) -> Consumers:
     """List who reads the event log: how far on each partition, how far behind, which members run."""
     return await system.consumers(uow)
 
 
 @router.get("/system", summary="Version, schema, settings", responses=problems(401, 403, 503))
-async def get_system(staff: Operator, uow: ReadTx, system: System) -> SystemOut:
+async def get_system(staff: Watcher, uow: ReadTx, system: System) -> SystemOut:
     """Return what runs here, with the settings in force; secrets are masked."""
     return await system.system(uow)
 
