@@ -23,7 +23,19 @@ from auto_insurance.risk import claims_handlers as risk_claims_handlers
 from auto_insurance.risk import handlers as risk_handlers
 from auto_insurance.risk.drift import FEATURES as DRIFT_FEATURES
 
-ROUTED = ("identity", "drivers", "telematics", "trips", "risk", "pricing", "policies", "claims", "rewards", "portal")
+ROUTED = (
+    "identity",
+    "drivers",
+    "telematics",
+    "trips",
+    "risk",
+    "pricing",
+    "policies",
+    "claims",
+    "rewards",
+    "portal",
+    "admin",
+)
 
 
 def routers() -> list[APIRouter]:

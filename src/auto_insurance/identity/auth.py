@@ -21,6 +21,7 @@ from auto_insurance.identity.repository import SessionState, StoredUser
 from auto_insurance.identity.schemas import Principal, TokenResponse, User
 from auto_insurance.identity.single_flight import SingleFlight
 from auto_insurance.identity.tokens import AccessTokens, TokenOptions, digest, new_refresh_token
+from auto_insurance.infra import acting, metrics
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.infra.http.ratelimit import RateLimiter
 from auto_insurance.kernel import clock, ids
@@ -79,11 +80,13 @@ class AuthService:
         right = await self._passwords.verify(stored.password_hash if stored else None, password)
         if stored is None or not right or not stored.user.is_active:
             decision = await self._limiter.hit(key, self._options.failures, self._options.failure_window_s)
+            metrics.LOGIN_FAILURES_TOTAL.inc()
             log.info("login_failed")
             raise BadCredentials if decision.allowed else TooManyAttempts(decision.retry_after_s)
         # Again: guesses made at the same time must not slip through before the first of them has failed.
         await self._refuse_guessing(key)
         rehashed = await self._rehash(stored, password)
+        _acts(stored.user)
         session_id = ids.new_uuid()
         async with self._db.begin() as uow:
             if rehashed is not None:
@@ -104,11 +107,13 @@ class AuthService:
         async with self._db.begin() as uow:
             used = await repository.use_refresh_token(uow, token_hash)
             if used is not None:
+                _acts(used.user)
                 fresh = await self._new_token(uow, used.session_id, used.session_expires_at)
                 return self._answer(used.user, used.session_id, fresh)
             stolen = await repository.used_before(uow, token_hash)
             if stolen is not None:
                 await repository.revoke_session(uow, stolen, "reuse")
+                uow.note("session", stolen, ended="reuse")
                 log.warning("refresh_token_reused", session_id=str(stolen))
         if stolen is not None:
             self._states.pop(stolen, None)
@@ -119,7 +124,11 @@ class AuthService:
         async with self._db.begin() as uow:
             session_id = await repository.session_of_token(uow, digest(refresh_token))
             if session_id is not None:
+                state = await repository.session_state(uow, session_id)
+                if state is not None:
+                    _acts(state)
                 await repository.revoke_session(uow, session_id, "logout")
+                uow.note("session", session_id, ended="logout")
         if session_id is not None:
             self._states.pop(session_id, None)
 
@@ -135,6 +144,7 @@ class AuthService:
         ended = state is None or state.revoked or state.expires_at <= clock.now()
         if state is None or ended or state.user_id != claimed.user_id:
             raise InvalidToken("The session has ended; sign in again.")
+        _acts(state)
         return Principal(
             user_id=state.user_id,
             username=state.username,
@@ -189,3 +199,8 @@ class AuthService:
             refresh_token=refresh_token,
             expires_in=self._tokens.ttl_s,
         )
+
+
+def _acts(who: User | SessionState) -> None:
+    """Say for the audit log whose request this is."""
+    acting.identify(acting.Actor("user", str(who.user_id), who.username, who.driver_id))

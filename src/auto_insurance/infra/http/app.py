@@ -13,6 +13,7 @@ from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 from starlette.types import StatefulLifespan
 
+from auto_insurance.infra import acting
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.health import HealthRegistry, Lifecycle
 from auto_insurance.infra.http import ops
@@ -55,10 +56,12 @@ def create_app(
     public: Sequence[DependsParameter] = (),
     lanes: Mapping[tuple[str, str], Lane] | None = None,
     lifespan: StatefulLifespan[FastAPI] | None = None,
+    recorder: acting.Recorder | None = None,
 ) -> FastAPI:
     """Return the application: ``routers`` under ``/api/v1``, operations outside of it with the mark ``public``.
 
-    ``lanes`` are short ways to routes under ``/api/v1``, by method and path without that prefix.
+    ``lanes`` are short ways to routes under ``/api/v1``, by method and path without that prefix. ``recorder`` writes
+    the record of every transaction that a request opens.
 
     Call :func:`attach_state` before the first request (in the lifespan, or at once).
     """
@@ -75,7 +78,7 @@ def create_app(
         # Outermost first.
         middleware=[
             Middleware(SecurityHeadersMiddleware),
-            Middleware(RequestMiddleware),
+            Middleware(RequestMiddleware, recorder=recorder),
             Middleware(BodyMiddleware, limits=options.limits),
             Middleware(
                 LaneMiddleware,
