@@ -25,7 +25,7 @@ audit_log = Table(
     Index("uq_audit_log_number", "number", unique=True),
     Index("ix_audit_log_waiting", "at", "id", postgresql_where=text("number IS NULL")),
     Index("ix_audit_log_at_id", "at", "id"),
-    Index("ix_audit_log_subject", "subject_kind", "subject_id", postgresql_where=text("subject_id IS NOT NULL")),
+    Index("ix_audit_log_subject_id", "subject_id", postgresql_where=text("subject_id IS NOT NULL")),
 )
 """One row per transaction of a person, key or command; see ``chain`` for what is hashed. Rows wait for their number."""
 

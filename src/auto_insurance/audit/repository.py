@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
     text,
     tuple_,
+    union_all,
 )
 from sqlalchemy import Row as SqlRow
 from sqlalchemy.dialects.postgresql import insert
@@ -301,8 +302,13 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
         found.append(_log.id.in_(select(hidden.log_id).where(known)))
         found.append(_log.actor.in_(select(hidden.seal).where(known)))
     if wanted.subject is not None:
-        people = select(hidden.log_id).where(hidden.ident == wanted.subject, hidden.seal == _log.subject)
-        found.append(or_(_log.subject_id == wanted.subject, people.exists()))
+        other = audit_log.alias("other").c
+        people = select(hidden.log_id).where(hidden.ident == wanted.subject)
+        things = select(other.id).where(other.subject_id == wanted.subject)
+        found.append(_log.id.in_(union_all(people, things)))
+        # Who acted has a seal in the row too.
+        whom = select(hidden.seal).where(hidden.ident == wanted.subject)
+        found.append(or_(_log.subject_id == wanted.subject, _log.subject.in_(whom)))
     if wanted.action is not None:
         found.append(_log.action.startswith(wanted.action, autoescape=True))
     if wanted.since is not None:

@@ -40,7 +40,7 @@ from auto_insurance.telematics.schemas import Contact
 from auto_insurance.trips.repository import Since, TripRow
 from auto_insurance.trips.repository_states import SHIFT, Mark, StateRow
 from auto_insurance.trips.schemas import TripFilter
-from tests.integration.db import billing, calls_claims, calls_policies
+from tests.integration.db import billing, calls_audit, calls_claims, calls_policies
 from tests.support.trips import Drive, kept
 
 SOURCE = Path(auto_insurance.__file__).parent
@@ -280,6 +280,7 @@ BY_NAME: Mapping[str, Any] = {
 _ALL_DRIVERS, _SEARCH = portal.TripFilter(since=NOW - timedelta(days=30)), portal.TripFilter(search="DEV0004")
 OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     **billing.CALLS,
+    **calls_audit.OF_FUNCTION,
     **calls_claims.OF_FUNCTION,
     "drivers.repository.get_driver": ({}, {"lock": True}),
     "drivers.repository.insert_driver": (

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Boolean, Column, Computed, DateTime, LargeBinary, 
 from sqlalchemy.dialects.postgresql import JSONB
 
 from auto_insurance.bootstrap import metadata
-from tests.integration.db import billing, calls_claims
+from tests.integration.db import billing, calls_audit, calls_claims
 
 DRIVERS = 5_000
 DRIVING = 500
@@ -180,7 +180,8 @@ async def fill(url: str) -> None:
             " FROM generate_series(0, 4) AS n"
         )
         await conn.execute("SET session_replication_role = replica")  # foreign keys hold by construction
-        for name, rows, columns in (*_PEOPLE, *_DRIVES, *_INSURED, *_LOG, *billing.ROWS, *calls_claims.ROWS):
+        others = (*billing.ROWS, *calls_claims.ROWS, *calls_audit.ROWS)
+        for name, rows, columns in (*_PEOPLE, *_DRIVES, *_INSURED, *_LOG, *others):
             await conn.execute(_insert(metadata().tables[name], rows, columns))
         await conn.execute("VACUUM ANALYZE")
     finally:

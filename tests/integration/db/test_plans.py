@@ -18,6 +18,7 @@ WHOLE_BY_NATURE: dict[str, tuple[str, str]] = {
         "counts and averages the book, every 15 s by one process",
     ),
     "drivers.repository.count_drivers": (COUNT, "how many there are: once, when the demo's fleet is made"),
+    "audit.repository.count": (COUNT, "how many acts auditors see, of all or by what no index knows"),
     "identity.repository.has_admin": ("SELECT users.user_id", "looks for any administrator, once at a start"),
     "identity.repository.set_active": ("UPDATE users", "opens or closes the demo's accounts, once at a start"),
     "infra.bus.deadletters.count_dead_letters": (COUNT, "counts them all; there are few"),

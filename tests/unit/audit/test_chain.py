@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -78,7 +79,7 @@ def test_different_parts_never_have_one_hash(left: list[str | None], right: list
     assert (chain.digest(left) == chain.digest(right)) == (left == right)
 
 
-OTHER: dict[str, object] = {
+OTHER: dict[str, Any] = {
     "number": 3, "id": "id-x", "at": "2026-01-31T23:59:59.000002Z", "actor_kind": "api_key", "actor": bytes(32),
     "action": "DELETE /api/v1/drivers", "subject_kind": None, "subject_id": "DRV001", "subject": bytes(32),
     "request_id": None, "details": '{"x":1}', "hash": bytes(32),
@@ -96,7 +97,8 @@ def test_a_changed_column_is_found(name: str) -> None:
 
 @pytest.mark.parametrize("name", [one.name for one in fields(Opened)])
 def test_what_a_seal_hides_can_not_be_changed(name: str) -> None:
-    other = replace(PERSON, **{name: b"x" * 32 if name == "salt" else "other"})
+    change: dict[str, Any] = {name: b"x" * 32 if name == "salt" else "other"}
+    other = replace(PERSON, **change)
     verifier = Verifier()
     verifier.take(good()[0], {chain.seal(PERSON): other})
     assert [fault.damage for fault in verifier.faults] == [Damage.SEAL]

@@ -28,7 +28,7 @@ Anchors = Annotated[
 def verify(
     file: Annotated[
         Path | None,
-        typer.Option("--file", "-f", exists=True, dir_okay=False, allow_dash=True, help="An export, - for input."),
+        typer.Option("--file", "-f", dir_okay=False, allow_dash=True, help="An export, - for input."),
     ] = None,
     anchor: Anchors = None,
     as_json: AsJson = False,

@@ -53,9 +53,9 @@ def _log() -> None:
     op.create_index("ix_audit_log_waiting", "audit_log", ["at", "id"], postgresql_where=sa.text("number IS NULL"))
     op.create_index("ix_audit_log_at_id", "audit_log", ["at", "id"])
     op.create_index(
-        "ix_audit_log_subject",
+        "ix_audit_log_subject_id",
         "audit_log",
-        ["subject_kind", "subject_id"],
+        ["subject_id"],
         postgresql_where=sa.text("subject_id IS NOT NULL"),
     )
 
