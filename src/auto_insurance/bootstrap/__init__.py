@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from auto_insurance.audit.service import record
 from auto_insurance.bootstrap.compose import archive_options, build, ingest_policy, predictor
 from auto_insurance.bootstrap.consumers import domain_handlers, prepare_log, telemetry_handler
 from auto_insurance.bootstrap.container import Container, metadata
@@ -27,6 +28,7 @@ __all__ = [
     "predictor",
     "prepare_log",
     "read_table",
+    "record",
     "routers",
     "series_plan",
     "telemetry_handler",

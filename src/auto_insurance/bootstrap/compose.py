@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from auto_insurance.audit.service import AuditSequencer, AuditService, SequencerOptions
 from auto_insurance.bootstrap import accounts, privacy, staff
 from auto_insurance.bootstrap.container import Container, metadata
 from auto_insurance.claims import service as claims_services
@@ -95,6 +96,8 @@ def _compose(container: Container) -> None:
     pricing = PricingService(drivers, PriceableScores(risk), plans, QuoteOptions(settings.pricing.quote_days))
     insurance = policies_composition.compose(settings, database, pricing, drivers, trips, risk)
     container.put(
+        AuditService(database),
+        AuditSequencer(database, SequencerOptions(anchor_file=settings.audit.anchor_file)),
         passwords,
         users,
         *accounts.compose(settings, database, passwords, users, limiter),

@@ -24,6 +24,7 @@ _TABLES = (
     "infra.bus.models",
     "infra.db.outbox",
     "infra.db.idempotency",
+    "audit.models",
     "identity.models",
     "drivers.models",
     "telematics.models",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from auto_insurance.audit.service import AuditService
 from auto_insurance.bootstrap.container import Container
 from auto_insurance.claims import models_holdings as claims
 from auto_insurance.contracts import topics
@@ -51,6 +52,9 @@ HOLDINGS: tuple[Holding, ...] = (
 """Every table with data of drivers, in the order of erasure: what refers to a row goes before it."""
 
 WITHOUT_PERSONS: dict[str, str] = {
+    "audit_anchors": "heads of the chain",
+    "audit_log": "acts; what tells of persons in them is sealed",
+    "audit_subjects": "the seals: the audit log breaks them itself",
     "bus_leases": "which consumer reads what",
     "bus_members": "which consumers there are",
     "consumer_offsets": "how far consumers are",
@@ -77,9 +81,8 @@ WITHOUT_PERSONS: dict[str, str] = {
 
 
 def forgetters(container: Container) -> list[Forgetter]:
-    """Return what remembers persons beside the tables: PLUG IN the journal of writes here, when there is one."""
-    del container
-    return []
+    """Return what remembers persons beside the tables: the audit log, whose seals are broken."""
+    return [container.get(AuditService)]
 
 
 def compose(container: Container, archive: ArchiveOptions, limiter: RateLimiter) -> tuple[object, ...]:

@@ -132,6 +132,7 @@ class ClaimIntake:
         sent = {name: value for name, value in sent.items() if value is not None or name not in _NEVER_NULL}
         claim = msgspec.structs.replace(claim, **sent, updated_at=clock.now())
         await repository.save_claim(uow, claim)
+        uow.note("claim", claim_id, changed=sorted(sent))
         return claim
 
     @staticmethod

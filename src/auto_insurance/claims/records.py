@@ -91,6 +91,9 @@ async def note_move(
         moved_by=by,
     )
     await repository.add_move(uow, row)
+    said = {} if row.note is None else {"note": row.note}
+    uow.note("claim", claim.claim_id, private=said, status=[row.from_status, row.to_status], reason=row.reason)
+    uow.note("driver", claim.driver_id)
 
 
 def balances_of(claim: ClaimRow) -> Balances:

@@ -233,6 +233,8 @@ class ClaimService:
                 )
             )
         await repository.add_amounts(uow, rows)
+        booked = [f"{entry.kind.value} {entry.change}" for entry in entries]
+        uow.note("claim", claim.claim_id, private={} if note is None else {"note": note}, booked=booked)
         return msgspec.structs.replace(
             claim, reserve=after.reserve, paid=after.paid, recovered=after.recovered, updated_at=now
         )

@@ -138,6 +138,7 @@ class DriverService:
         else:
             raise RuntimeError("no free driver id")
         await self._consents.record_defaults(uow, driver_id)
+        uow.note("driver", driver_id, created="driver")
         if new.vehicle is not None:
             await self.add_vehicle(uow, driver_id, new.vehicle)
         if new.login is not None:
@@ -181,6 +182,7 @@ class DriverService:
         values = change.model_dump(include=change.model_fields_set)
         if values:
             await repository.update_driver(uow, driver_id, values)
+            uow.note("driver", driver_id, changed=sorted(values))
         return await self.get(uow, driver_id)
 
     async def request_erasure(self, uow: UnitOfWork, driver_id: str, requested_by: UUID) -> ErasureView:
@@ -201,6 +203,7 @@ class DriverService:
         view = await repository.insert_vehicle(uow, driver_id, new)
         if view is None:
             raise VinTaken
+        uow.note("vehicle", view.vehicle_id)
         return view
 
     async def vehicles(
@@ -232,6 +235,7 @@ class DriverService:
             await self._end_before(uow, device_id, effective_from, backdated=backdated)
         await repository_devices.insert_assignment(uow, device_id, driver_id, wanted.vehicle_id, effective_from)
         await self._keys.revoke(uow, device_id, at=max(effective_from, clock.now()))
+        uow.note("device", device_id, assigned_from=effective_from, scopes=sorted(wanted.scopes))
         log.info("device_assigned", device_id=device_id, driver_id=driver_id, is_new=is_new)
         return await self._keys.issue(uow, device_id, wanted.scopes)
 

@@ -57,7 +57,14 @@ def make_app(container: Container) -> FastAPI:
 def bare_app(limits: BodyLimits | None = None, lifespan: StatefulLifespan[FastAPI] | None = None) -> FastAPI:
     """Return the application with all its routes but nothing behind them: enough to describe it."""
     options = AppOptions(version=__version__, limits=limits or BodyLimits())
-    app = create_app(options, bootstrap.routers(), public=[PUBLIC], lanes=bootstrap.lanes(), lifespan=lifespan)
+    app = create_app(
+        options,
+        bootstrap.routers(),
+        public=[PUBLIC],
+        lanes=bootstrap.lanes(),
+        lifespan=lifespan,
+        recorder=bootstrap.record,
+    )
 
     @app.get("/", include_in_schema=False, dependencies=[PUBLIC])
     def index() -> RedirectResponse:

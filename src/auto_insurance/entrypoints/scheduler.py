@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from auto_insurance import bootstrap
 from auto_insurance.admin.business_metrics import collect
+from auto_insurance.audit.service import AuditSequencer
 from auto_insurance.bootstrap import Container
 from auto_insurance.entrypoints import process
 from auto_insurance.identity.service import AuthService
@@ -46,6 +47,7 @@ BILLING_EVERY_S = 600.0
 ERASURES_EVERY_S = 30.0
 KEEPING_EVERY_S = 24 * 3600.0
 MONTH_JOBS_EVERY_S = 2.0
+AUDIT_EVERY_S = 1.0
 PULSE_S = 2.0
 HANDLED_KEPT = timedelta(days=35)
 """Longer than any topic keeps its records, so that no event can come again after its note is gone."""
@@ -158,6 +160,8 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
             ("privacy_retention", KEEPING_EVERY_S, lambda: until(stop, keep_no_longer(container))),
             ("nightly_scoring", NIGHTLY_EVERY_S, lambda: score_nightly(container)),
             ("policies", POLICIES_EVERY_S, lambda: move_policies(container)),
+            ("audit_chain", AUDIT_EVERY_S, container.get(AuditSequencer).chain),
+            ("audit_anchor", container.settings.audit.anchor_minutes * 60.0, container.get(AuditSequencer).anchor),
             ("business_metrics", METRICS_EVERY_S, lambda: collect(container.database)),
             ("webhook_metrics", METRICS_EVERY_S, container.get(DeliveryWorker).measure),
         ):

@@ -16,9 +16,11 @@ from auto_insurance.identity.errors import BadCredentials, InvalidRefreshToken, 
 from auto_insurance.identity.guard import GuardOptions, LoginGuard
 from auto_insurance.identity.passwords import Passwords
 from auto_insurance.identity.repository import StoredUser
+from auto_insurance.identity.repository_sessions import SessionState
 from auto_insurance.identity.schemas import Principal, TokenResponse, User
 from auto_insurance.identity.sessions import Ended, Method, Opened, SessionOptions, Sessions
 from auto_insurance.identity.tokens import API_KEY_PREFIX, AccessTokens, TokenOptions, digest
+from auto_insurance.infra import acting, metrics
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.infra.http.ratelimit import RateLimiter
 from auto_insurance.kernel import clock
@@ -59,11 +61,13 @@ class AuthService:
         right = await self._passwords.verify(stored.password_hash if stored else None, password)
         if stored is None or not right or not stored.user.is_active:
             await self.guard.failed(address, username)
+            metrics.LOGIN_FAILURES_TOTAL.inc()
             log.info("login_failed")
             raise BadCredentials
         # Again: guesses made at the same time must not slip through before the first of them has failed.
         await self.guard.admit(address, username)
         rehashed = await self._rehash(stored, password)
+        _acts(stored.user)
         async with self._db.begin() as uow:
             if rehashed is not None:
                 await repository.replace_hash(uow, stored.user.user_id, stored.password_hash, rehashed)
@@ -82,11 +86,13 @@ class AuthService:
         async with self._db.begin() as uow:
             used = await repository_sessions.use_refresh_token(uow, token_hash)
             if used is not None:
+                _acts(used.user)
                 fresh = await self.sessions.new_token(uow, used.session_id, used.session_expires_at)
                 return self.answer(used.user, Opened(used.session_id, fresh))
             stolen = await repository_sessions.used_before(uow, token_hash)
             if stolen is not None:
                 await self.sessions.end(uow, stolen, Ended.REUSE)
+                uow.note("session", stolen, ended="reuse")
                 log.warning("refresh_token_reused", session_id=str(stolen))
         raise InvalidRefreshToken
 
@@ -95,7 +101,11 @@ class AuthService:
         async with self._db.begin() as uow:
             session_id = await repository_sessions.session_of_token(uow, digest(refresh_token))
             if session_id is not None:
+                state = await repository_sessions.session_state(uow, session_id)
+                if state is not None:
+                    _acts(state)
                 await self.sessions.end(uow, session_id, Ended.LOGOUT)
+                uow.note("session", session_id, ended="logout")
 
     async def authenticate(self, secret: str) -> Principal:
         """Return whom an access token or API key speaks for, with roles and driver as they are now (1 s stale at most).
@@ -103,7 +113,7 @@ class AuthService:
         Raises ``InvalidToken``, ``ExpiredToken`` or ``InvalidApiKey``.
         """
         if secret.startswith(API_KEY_PREFIX):
-            return await self.api_keys.check(secret)
+            return _by_key(await self.api_keys.check(secret))
         claimed = self._tokens.read(secret)
         if claimed.session_id is None:
             raise InvalidToken
@@ -111,6 +121,7 @@ class AuthService:
         ended = state is None or state.revoked or state.expires_at <= clock.now()
         if state is None or ended or state.user_id != claimed.user_id:
             raise InvalidToken("The session has ended; sign in again.")
+        _acts(state)
         return Principal(
             user_id=state.user_id,
             username=state.username,
@@ -143,3 +154,14 @@ class AuthService:
         if not self._passwords.is_outdated(stored.password_hash):
             return None
         return await self._passwords.hash(password)
+
+
+def _acts(who: User | SessionState) -> None:
+    """Say for the audit log whose request this is."""
+    acting.identify(acting.Actor("user", str(who.user_id), who.username, who.driver_id))
+
+
+def _by_key(principal: Principal) -> Principal:
+    """Say for the audit log which key this is; return whom it speaks for."""
+    acting.identify(acting.Actor("api_key", str(principal.key_id), principal.username, principal.driver_id))
+    return principal

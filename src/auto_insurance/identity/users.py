@@ -9,6 +9,7 @@ from auto_insurance.identity.errors import UserExists
 from auto_insurance.identity.password_rules import check_password_rules
 from auto_insurance.identity.passwords import Passwords
 from auto_insurance.identity.schemas import NewUser, Role, User
+from auto_insurance.infra import acting
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 
 log = structlog.get_logger(__name__)
@@ -32,7 +33,9 @@ class UserService:
         check_password_rules(password, username=username, email=email)
         password_hash = await self._passwords.hash(password)
         async with self._db.begin() as uow:
-            return await self._insert(uow, NewUser(username=username, email=email), password_hash)
+            user = await self._insert(uow, NewUser(username=username, email=email), password_hash)
+            acting.identify(acting.Actor("user", str(user.user_id), user.username))
+            return user
 
     async def create(self, uow: UnitOfWork, new: NewUser, password: str) -> User:
         """Create an account in the caller's transaction. Raises ``UserExists`` and ``WeakPassword``."""
@@ -101,4 +104,5 @@ class UserService:
         user = await repository.insert_user(uow, new, password_hash)
         if user is None:
             raise UserExists(await repository.taken_field(uow, new.username, new.email) or "username")
+        uow.note("user", user.user_id, created="user", roles=sorted(new.roles))
         return user

@@ -61,6 +61,7 @@ class Payments:
         payment = self._payment(payment_id, policy_id, "payment", wanted, balance.currency, method, outcome)
         await repository.add_payment(uow, payment)
         await self._book(uow, payment)
+        uow.note("payment", payment_id, policy=policy_id, amount=wanted, status=payment.status)
         log.info("payment_made", status=payment.status, provider=payment.provider)
         return payment
 
@@ -80,6 +81,7 @@ class Payments:
             payment, status=callback.status.value, reason=callback.reason, changed_at=clock.now()
         )
         await self._store(uow, changed)
+        uow.note("payment", payment.payment_id, status=[payment.status, changed.status], provider=payment.provider)
         return changed
 
     async def recent(self, uow: UnitOfWork, policy_id: str) -> list[Payment]:

@@ -118,6 +118,17 @@ class Writer:
         if change.kind in EVENTS:
             event = announcement(change, snapshot, now)
             uow.publish(topics.POLICIES, new_event(event, type=EVENTS[change.kind], version=1, key=policy.driver_id))
+        uow.note(
+            "policy",
+            policy.policy_id,
+            private={"reason": change.reason},
+            change=change.kind.value,
+            transaction=change.transaction_id,
+            status=[change.before.status, row.status],
+            effective_on=change.effective_on,
+            changed=sorted(change.changes),
+        )
+        uow.note("driver", policy.driver_id)
         log.info("policy_changed", policy_id=policy.policy_id, kind=change.kind.value, term=row.term)
         return snapshot
 

@@ -120,6 +120,7 @@ class PlanRegistry:
         if plan.version in shipped_plans():
             raise PlanVersionTaken(plan.version)
         await self._keep(uow, plan, document, shipped=False, by=by)
+        uow.note("plan", plan.version, added=fingerprint(plan))
         # Not through the plans that are remembered: this one may be rolled back yet.
         holding = _holding(await repository_plans.activations(uow), clock.now().date())
         return self._item(plan, await repository_plans.stored_plan(uow, plan.version), holding)
@@ -156,6 +157,14 @@ class PlanRegistry:
             dislocation_id=report.dislocation_id,
         )
         await repository_plans.add_activation(uow, activation)
+        uow.note(
+            "plan",
+            version,
+            private={"reason": activation.reason},
+            effective_from=effective_from,
+            in_place_of=current.version,
+            dislocation=report.dislocation_id,
+        )
 
         async def look_again() -> None:
             self.forget()

@@ -49,6 +49,7 @@ class QuoteDesk:
         """Price and store a quote. Raises what :meth:`price` raises."""
         quote = await self.price(uow, request, driver_id=driver_id)
         await repository_quotes.add_quote(uow, quote)
+        uow.note("quote", quote.quote_id)
         return quote
 
     async def price(self, uow: UnitOfWork, request: QuoteRequest, *, driver_id: str | None = None) -> Quote:

@@ -148,6 +148,7 @@ class RewardService:
         await repository.add_entries(uow, [self._entry(redemption, seq + 1, balance - points)])
         reference = f"rewards:{redemption.redemption_id}"
         await self._credits.credit(uow, policy_id, worth, reason="rewards", reference=reference)
+        uow.note("redemption", redemption.redemption_id, points=points, amount=worth, policy=policy_id)
         log.info("rewards_redeemed", driver_id=driver_id, points=points)
         return views.redemption_out(redemption, balance - points)
 

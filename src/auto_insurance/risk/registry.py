@@ -196,6 +196,7 @@ class ModelRegistry:
         if version in artefacts.shipped() or not await repository_models.add_model(uow, row, package):
             raise ModelVersionTaken(version)
         await repository_models.set_status(uow, version, None, row.status, by, None)
+        uow.note("model", version, added=row.kind, sha256=row.sha256, simulated=row.simulated)
         return row
 
     async def activate(
@@ -231,6 +232,8 @@ class ModelRegistry:
         for status, other in (await repository_models.statuses(uow, [to.value] if to in ACTIVE else [])).items():
             await repository_models.set_status(uow, other, status, ModelStatus.RETIRED.value, by, note)
         await repository_models.set_status(uow, version, row.status, to.value, by, note)
+        said = {} if note is None else {"note": note}
+        uow.note("model", version, private=said, status=[row.status, to.value], simulated=row.simulated)
 
         async def look_again() -> None:
             self.forget()

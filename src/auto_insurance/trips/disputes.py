@@ -56,6 +56,7 @@ class TripDisputes:
         )
         if not await repository_disputes.add_dispute(uow, dispute):
             raise TripAlreadyDisputed
+        uow.note("dispute", dispute.dispute_id, reason=dispute.reason)
         log.info("trip_disputed", trip_id=str(trip_id), reason=dispute.reason)
         return dispute
 
@@ -75,6 +76,9 @@ class TripDisputes:
         trip = await reads.get(uow, dispute.trip_id)
         now = clock.now()
         await repository_disputes.decide_dispute(uow, dispute_id, status.value, by, now, decision.note)
+        said = {} if decision.note is None else {"note": decision.note}
+        uow.note("dispute", dispute_id, private=said, status=[dispute.status, status.value])
+        uow.note("driver", dispute.driver_id)
         # A trip that late events made disappear meanwhile was withdrawn for everybody then.
         if decision.accept and trip is not None and trip.status == "completed":
             uow.publish(topics.TRIPS, new_event(_withdrawn(trip), type=TRIP_WITHDRAWN, version=1, key=trip.driver_id))

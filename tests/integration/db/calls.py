@@ -43,6 +43,7 @@ from auto_insurance.trips.schemas import TripFilter
 from tests.integration.db import (
     billing,
     calls_admin,
+    calls_audit,
     calls_claims,
     calls_identity,
     calls_policies,
@@ -288,6 +289,7 @@ BY_NAME: Mapping[str, Any] = {
 _ALL_DRIVERS, _SEARCH = portal.TripFilter(since=NOW - timedelta(days=30)), portal.TripFilter(search="DEV0004")
 OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     **billing.CALLS,
+    **calls_audit.OF_FUNCTION,
     **calls_claims.OF_FUNCTION,
     **calls_privacy.OF_FUNCTION,
     **calls_webhooks.OF_FUNCTION,

@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, Boolean, Column, Computed, DateTime, LargeBinary, 
 from sqlalchemy.dialects.postgresql import JSONB
 
 from auto_insurance.bootstrap import metadata
-from tests.integration.db import billing, calls_claims, calls_webhooks
+from tests.integration.db import billing, calls_audit, calls_claims, calls_webhooks
 
 DRIVERS = 5_000
 DRIVING = 500
@@ -205,7 +205,7 @@ async def fill(url: str, only: Collection[str] = ()) -> None:
             " FROM generate_series(0, 4) AS n"
         )
         await conn.execute("SET session_replication_role = replica")  # foreign keys hold by construction
-        others = (*billing.ROWS, *calls_claims.ROWS, *calls_webhooks.ROWS)
+        others = (*billing.ROWS, *calls_claims.ROWS, *calls_webhooks.ROWS, *calls_audit.ROWS)
         for name, rows, columns in (*_PEOPLE, *_DRIVES, *_INSURED, *_LOG, *others):
             if not only or name in only:
                 await conn.execute(_insert(metadata().tables[name], rows, columns))

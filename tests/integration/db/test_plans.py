@@ -18,6 +18,7 @@ WHOLE_BY_NATURE: dict[str, tuple[str, str]] = {
         "counts and averages the book, every 15 s by one process",
     ),
     "drivers.repository.count_drivers": (COUNT, "how many there are: once, when the demo's fleet is made"),
+    "audit.repository.count": (COUNT, "how many acts auditors see, of all or by what no index knows"),
     "drivers.repository_erasures.list_erasures": (COUNT, "how many requests staff see; there are few"),
     "identity.repository.has_admin": ("SELECT users.user_id", "looks for any administrator, once at a start"),
     "identity.repository.list_users": (COUNT, "how many accounts staff see"),

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from auto_insurance.admin.api import (
     analytics,
+    audit,
     dashboard,
     dead_letters,
     devices,
@@ -18,5 +19,17 @@ from auto_insurance.admin.api import (
 )
 
 router = APIRouter()
-for part in (dashboard, drivers, vehicles, devices, trips, events, policies, dead_letters, operations, analytics):
+for part in (
+    dashboard,
+    drivers,
+    vehicles,
+    devices,
+    trips,
+    events,
+    policies,
+    dead_letters,
+    operations,
+    analytics,
+    audit,
+):
     router.include_router(part.router)

@@ -7,7 +7,11 @@ from collections.abc import Callable, Sequence
 
 import typer
 
+from auto_insurance.entrypoints.cli.acts import as_act
 from auto_insurance.entrypoints.cli.admin import config, migrate, version
+from auto_insurance.entrypoints.cli.audits import anchor as audit_anchor
+from auto_insurance.entrypoints.cli.audits import export as export_audit
+from auto_insurance.entrypoints.cli.audits import verify as verify_audit
 from auto_insurance.entrypoints.cli.claims import verify as verify_claims
 from auto_insurance.entrypoints.cli.consumers import describe, forget, list_groups
 from auto_insurance.entrypoints.cli.databases import indexes
@@ -122,6 +126,15 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
                 ("0198c0de-0000-7000-8000-000000000001 --dry-run", "0198c0de-0000-7000-8000-000000000001 --yes"),
             ),
             ("verify", verify_proof, ("0198c0de-0000-7000-8000-000000000002",)),
+        ),
+    ),
+    (
+        "audit",
+        "Who did what: a log that nobody can change unseen.",
+        (
+            ("verify", verify_audit, ("", "--anchor anchors.jsonl", "--file audit.jsonl --anchor 1200:9f86d0...")),
+            ("export", export_audit, ("-o audit.jsonl", "-o - --after 1200")),
+            ("anchor", audit_anchor, ("",)),
         ),
     ),
     ("claims", "Claims and their evidence.", (("verify", verify_claims, ("", "--json")),)),
@@ -241,7 +254,10 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for panel, function, examples in _COMMANDS:
-        app.command(help=_about(function), rich_help_panel=panel, epilog=_examples(*examples))(function)
+        # What runs the product acts for those who use it, not for who started it.
+        runs = panel in {_START, _PARTS}
+        command = function if runs else as_act(function.__name__.replace("_", "-"), function)
+        app.command(help=_about(function), rich_help_panel=panel, epilog=_examples(*examples))(command)
     groups: dict[str, typer.Typer] = {}
     for name, about, commands in _GROUPS:
         groups[name] = _group(name, about, commands)
@@ -264,7 +280,8 @@ def _group(name: str, about: str, commands: Sequence[tuple[str, Command, tuple[s
     group.callback()(lambda: None)  # one command alone would take the group's place
     for command, function, examples in commands:
         lines = (f"auto-insurance {name} {command} {example}".rstrip() for example in examples)
-        group.command(command, help=_about(function), epilog=_examples(*lines))(function)
+        act = as_act(f"{name} {command}", function)
+        group.command(command, help=_about(function), epilog=_examples(*lines))(act)
     return group
 
 

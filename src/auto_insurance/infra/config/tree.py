@@ -31,6 +31,7 @@ from auto_insurance.infra.config.groups import (
     TripSettings,
     setting,
 )
+from auto_insurance.infra.config.groups_audit import AuditSettings
 from auto_insurance.infra.config.groups_cache import ReadCacheSettings
 from auto_insurance.infra.config.groups_identity import AccountSettings, MailSettings, OidcSettings
 from auto_insurance.infra.config.groups_policies import PolicySettings
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
+    audit: AuditSettings = Field(default_factory=AuditSettings)
 
     _sources: dict[str, str] = PrivateAttr(default_factory=dict)
     _warnings: tuple[str, ...] = PrivateAttr(default=())

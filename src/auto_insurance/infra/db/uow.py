@@ -6,8 +6,9 @@ systems (purge, publish) run after the commit and never before it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Set
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Set
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import asyncpg
@@ -15,13 +16,23 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from auto_insurance.infra import tracing
+from auto_insurance.infra import acting, tracing
 from auto_insurance.infra.db.outbox import append_to_outbox
 from auto_insurance.infra.db.touched import Aspect, Touched
 from auto_insurance.kernel.events import Envelope
 
 AfterCommit = Callable[[], Awaitable[None]]
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a service says of its change, for the record of whoever acts: see :meth:`UnitOfWork.note`."""
+
+    kind: str
+    ident: str
+    details: Mapping[str, object] = field(default_factory=dict)
+    private: Mapping[str, str] = field(default_factory=dict)
 
 
 class UnitOfWork:
@@ -34,6 +45,7 @@ class UnitOfWork:
         self._touched = Touched()
         self.published = False
         """Whether events of this transaction are in the outbox."""
+        self.notes: list[Note] = []
 
     def publish(self, topic: str, event: Envelope) -> None:
         """Write a domain event to the outbox when this transaction commits."""
@@ -58,6 +70,14 @@ class UnitOfWork:
     def marks(self) -> Set[str]:
         """What was touched so far."""
         return self._touched.marks
+
+    def note(self, kind: str, ident: object, *, private: Mapping[str, str] | None = None, **details: object) -> None:
+        """Say what is changed, for the record of whoever acts: the first note names the record's subject.
+
+        ``details`` are read by auditors for ever: names of fields and values that tell nothing of a person. What does,
+        such as free text, goes into ``private``, which erasure makes unreadable.
+        """
+        self.notes.append(Note(kind, str(ident), details, private or {}))
 
     async def driver(self) -> asyncpg.Connection[Any]:
         """Return the asyncpg connection under this transaction, for COPY."""
@@ -93,7 +113,11 @@ class Database:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[UnitOfWork]:
-        """Open a transaction: commits on leaving the block, rolls back on any exception."""
+        """Open a transaction: commits on leaving the block, rolls back on any exception.
+
+        Within an act (``infra.acting``) it leaves the act's record, in the same transaction.
+        """
+        act = acting.current()
         marks: Set[str] = frozenset()
         try:
             async with self.engine.connect() as conn:
@@ -101,6 +125,8 @@ class Database:
                 async with conn.begin():
                     yield uow
                     await uow.flush_events()
+                    if act is not None:
+                        await act.recorder(uow, act)
                 marks = uow.marks
         finally:
             # Whatever comes between commit and here, a caller who gave up included: what changed must be told.

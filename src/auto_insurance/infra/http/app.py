@@ -15,6 +15,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import StatefulLifespan
 
+from auto_insurance.infra import acting
 from auto_insurance.infra.cache.entries import PACK_FROM, PACK_LEVEL
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.health import HealthRegistry, Lifecycle
@@ -61,10 +62,12 @@ def create_app(
     public: Sequence[DependsParameter] = (),
     lanes: Mapping[tuple[str, str], Lane] | None = None,
     lifespan: StatefulLifespan[FastAPI] | None = None,
+    recorder: acting.Recorder | None = None,
 ) -> FastAPI:
     """Return the application: ``routers`` under ``/api/v1``, operations outside of it with the mark ``public``.
 
-    ``lanes`` are short ways to routes under ``/api/v1``, by method and path without that prefix.
+    ``lanes`` are short ways to routes under ``/api/v1``, by method and path without that prefix. ``recorder`` writes
+    the record of every transaction that a request opens.
 
     Call :func:`attach_state` before the first request (in the lifespan, or at once).
     """
@@ -82,7 +85,7 @@ def create_app(
         middleware=[
             Middleware(ReadMiddleware),
             Middleware(SecurityHeadersMiddleware),
-            Middleware(RequestMiddleware),
+            Middleware(RequestMiddleware, recorder=recorder),
             Middleware(GZipMiddleware, minimum_size=PACK_FROM, compresslevel=PACK_LEVEL),
             Middleware(BodyMiddleware, limits=options.limits),
             Middleware(

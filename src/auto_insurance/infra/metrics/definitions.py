@@ -231,6 +231,29 @@ WEBHOOK_ENDPOINTS_DISABLED_TOTAL = Counter(
     "webhook_endpoints_disabled_total", "Webhooks switched off because they failed too long.", registry=REGISTRY
 )
 
+# Sign-in and audit log
+LOGIN_FAILURES_TOTAL = Counter(
+    "login_failures_total", "Sign-ins that were refused for a wrong name or password.", registry=REGISTRY
+)
+AUDIT_ROWS_WAITING = Gauge(
+    "audit_rows_waiting",
+    "Audit rows that are committed and not chained yet.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+AUDIT_LAST_VERIFIED_TIMESTAMP_SECONDS = Gauge(
+    "audit_last_verified_timestamp_seconds",
+    "Unix time of the last verification of the audit chain that found nothing wrong.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+AUDIT_CHAIN_FAULTS = Gauge(
+    "audit_chain_faults",
+    "Places where the last verification found the audit chain broken.",
+    registry=REGISTRY,
+    multiprocess_mode="mostrecent",
+)
+
 # The business
 WEBSOCKET_CONNECTIONS_ACTIVE = Gauge(
     "websocket_connections_active", "Open live connections.", registry=REGISTRY, multiprocess_mode="livesum"

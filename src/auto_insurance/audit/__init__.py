@@ -1,0 +1,1 @@
+"""What people and keys did: a row in the transaction of every write, chained by hash so that no change stays hidden."""
