@@ -28,9 +28,13 @@ OWN = {
     "POST /api/v1/auth/logout": "AuthService: as above",
     "POST /api/v1/auth/refresh": "AuthService commits the end of a session whose token was stolen, and refuses",
     "POST /api/v1/auth/register": "UserService opens its transaction after the hash",
+    "POST /api/v1/auth/password": "PasswordService: as above",
+    "POST /api/v1/auth/password-reset/confirm": "PasswordService: as above",
+    "POST /api/v1/admin/partitions": "each partition is made in a transaction of its own",
 }
 """Routes whose services open transactions of their own, with ``Database.begin``: recorded like those of the request."""
 READING = {
+    "POST /api/v1/auth/password-reset": "remembers that a mail is asked for; its token is stored when it is sent",
     "POST /api/v1/auth/quote-request": "prices and stores nothing",
     "POST /api/v1/pricing/{driver_id}/simulate": "prices and stores nothing",
     "POST /api/v1/quotes/{quote_id}/bind/preview": "the read-only transaction is all that it has",
@@ -122,6 +126,7 @@ OUTSIDE = {
     "infra/db/migrations/env.py": "migrations: what they do is in their files",
     "infra/db/partitions_admin.py": "DDL that refuses transactions; its begin() beside is the unit of work's",
     "infra/db/partitions_convert.py": "DDL that refuses transactions",
+    "infra/db/locks.py": "holds a lock on a connection of its own; writes nothing",
     "infra/db/indexes.py": "DDL that refuses transactions",
     "bootstrap/compose.py": "puts the units of work on their engine",
     "infra/bus/postgres/wakeups.py": "listens for news of the event log",

@@ -66,6 +66,7 @@ WITHOUT_PERSONS: dict[str, str] = {
     "log_segment_bases": "where segments begin",
     "log_segments": "which segments there are",
     "log_topics": "which topics there are",
+    "oidc_logins": "sign-ins under way at an identity provider: random values that last minutes",
     "plan_activations": "which plan was in force when; staff are named",
     "plan_dislocations": "figures of a whole book",
     "rating_plans": "rating plans; staff are named",

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Text, cast, select
+from collections.abc import Callable
 
-from auto_insurance.identity.models import device_keys, refresh_tokens, sessions, users
-from auto_insurance.infra.db.holdings import Fate, Holding
+from sqlalchemy import ColumnElement, Table, Text, cast, select
+
+from auto_insurance.identity.models import (
+    api_keys,
+    device_keys,
+    oidc_identities,
+    password_resets,
+    refresh_tokens,
+    sessions,
+    users,
+)
+from auto_insurance.infra.db.holdings import Fate, Holding, Subject
+
+
+def _of_account(table: Table) -> Callable[[Subject], ColumnElement[bool]]:
+    return lambda s: cast(table.c.user_id, Text).in_(s.user_ids)
+
 
 HOLDINGS = (
     Holding(
@@ -19,6 +34,14 @@ HOLDINGS = (
     ),
     Holding(
         sessions, Fate.DELETED, "when somebody signed in", lambda s: cast(sessions.c.user_id, Text).in_(s.user_ids)
+    ),
+    *(
+        Holding(table, Fate.DELETED, what, _of_account(table), hidden=frozenset({"key_hash", "token_hash"}))
+        for table, what in (
+            (api_keys, "API keys of the account"),
+            (password_resets, "requests for a new password"),
+            (oidc_identities, "who the person is at an identity provider"),
+        )
     ),
     Holding(
         device_keys,

@@ -91,7 +91,8 @@ class UserAdmin:
     async def unlock(self, uow: UnitOfWork, user_id: UUID) -> User:
         """Forget the failed sign-ins of an account. Raises ``UserNotFound``."""
         user = await self.get(uow, user_id)
-        await self._auth.guard.unlock(user.username)
+        uow.note("user", user_id, unlocked=True)
+        uow.after_commit(lambda: self._auth.guard.unlock(user.username))
         return user
 
 

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import numpy as np
 
@@ -50,6 +49,7 @@ from tests.integration.db import (
     calls_privacy,
     calls_webhooks,
 )
+from tests.integration.db.calls_claims import uuid
 from tests.support.trips import Drive, kept
 
 SOURCE = Path(auto_insurance.__file__).parent
@@ -61,11 +61,6 @@ NOW = datetime.now(UTC)  # the filled rows end now
 HOUR = timedelta(hours=1)
 DRIVER, DEVICE = "DRV00042", "DEV00042"
 TP = TopicPartition(TELEMATICS_EVENTS, 3)
-
-
-def uuid(kind: str, number: int = 42) -> UUID:
-    """Return the uuid of a filled row, see ``filling.uuid``."""
-    return UUID(hashlib.md5(f"{kind}{number}".encode(), usedforsecurity=False).hexdigest())
 
 
 def _score() -> RiskScore:

@@ -91,6 +91,6 @@ async def make_reset_link(user_id: UUID, admin: Manager, passwords: PasswordDesk
 
 
 @router.post("/{user_id}/unlock", responses=problems(401, 403, 404, 422, 503), summary="Forget failed sign-ins")
-async def unlock_user(user_id: UUID, admin: Manager, accounts: Accounts, uow: ReadTx) -> UserView:
+async def unlock_user(user_id: UUID, admin: Manager, accounts: Accounts, uow: Tx) -> UserView:
     """Let an account sign in again at once after too many failures from many addresses."""
     return UserView.of(await accounts.unlock(uow, user_id))
