@@ -36,11 +36,11 @@ HOLDINGS = (
         sessions, Fate.DELETED, "when somebody signed in", lambda s: cast(sessions.c.user_id, Text).in_(s.user_ids)
     ),
     *(
-        Holding(table, Fate.DELETED, what, _of_account(table), hidden=frozenset({"key_hash", "token_hash"}))
-        for table, what in (
-            (api_keys, "API keys of the account"),
-            (password_resets, "requests for a new password"),
-            (oidc_identities, "who the person is at an identity provider"),
+        Holding(table, Fate.DELETED, what, _of_account(table), hidden=frozenset(secret))
+        for table, what, secret in (
+            (api_keys, "API keys of the account", {"key_hash"}),
+            (password_resets, "requests for a new password", {"token_hash"}),
+            (oidc_identities, "who the person is at an identity provider", set[str]()),
         )
     ),
     Holding(
