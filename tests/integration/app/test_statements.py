@@ -177,7 +177,8 @@ async def test_no_read_asks_once_per_row(book: Book) -> None:
     wrong = {
         path: f"with few rows\n{few[path]}\nwith more\n{asked}"
         for path, asked in many.items()
-        if len(asked) != len(few[path])
+        # What is learned once, such as plans and types, was asked for with the first.
+        if len(asked) > len(few[path])
     }
     assert not wrong, "\n\n".join(f"{path}: {what}" for path, what in wrong.items())
 

@@ -21,6 +21,7 @@ from typer.testing import CliRunner, Result
 from auto_insurance.entrypoints.cli.main import app
 from auto_insurance.infra.embedded.machine import free_port
 from auto_insurance.infra.embedded.running import Addresses, find_running
+from tests.support.system import wait_for
 
 POINTS = 240
 HIDDEN = ("DATABASE_URL", "REDIS_URL", "ADMIN_PASSWORD", "DATA_DIR", "PORT", "HOST", "DEMO_MODE")
@@ -162,7 +163,14 @@ def test_create_admin_from_standard_input(whole: Whole) -> None:
     assert answer.status_code == 200
 
 
+def _health(whole: Whole) -> str:
+    found: str = httpx.get(f"{whole.addresses.base_url}/health", timeout=10.0, trust_env=False).json()["status"]
+    return found
+
+
 def test_doctor_and_migrate_find_the_running_system(whole: Whole) -> None:
+    # The API takes traffic some seconds before the worker reads.
+    wait_for(lambda: _health(whole) == "healthy", "all are there", 60)
     doctor = whole.call("doctor")
     assert doctor.exit_code == 0, doctor.stdout
     assert "in use by a running 'up'" in doctor.stdout

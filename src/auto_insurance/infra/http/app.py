@@ -160,8 +160,9 @@ def _problem_schemas() -> dict[str, Any]:
 
 
 def _as_problem(status: str, response: dict[str, Any]) -> None:
-    content = response.get("content", {})
-    ref = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+    # Routes that answer in another form, such as CSV, declare their errors in it.
+    forms = response.get("content", {}).values()
+    ref = next((form.get("schema", {}).get("$ref", "") for form in forms), "")
     if ref in {_PROBLEM_REF, "#/components/schemas/HTTPValidationError"} and status >= "400":
         response["content"] = {MEDIA_TYPE: {"schema": {"$ref": _PROBLEM_REF}}}
         if status == "422":
