@@ -131,6 +131,8 @@ def scoring_model(
 ) -> ScoringModel:
     """Return a trained artefact ready to score drivers.
 
+    ``half_credibility_miles`` counts where the artefact's own data did not tell it.
+
     Raises ``InvalidArtefact`` unless it is a model of tables over this program's driving features, per million miles,
     calibrated within its tables, and never lower for worse driving.
     """
@@ -150,12 +152,15 @@ def scoring_model(
         assumption_based=about.simulated,
         reference_population=f"{about.data} ({'simulated' if about.simulated else 'observed'})",
     )
+    half = half_credibility_miles if about.half_credibility_miles is None else about.half_credibility_miles
+    if not 0 < half < float("inf"):
+        raise InvalidArtefact(f"{version}: half_credibility_miles must be positive, it is {half:g}")
     portfolio = about.portfolio_frequency or float(np.mean(about.reference[:-1]))
     return ScoringModel(
         model=TablesModel(info, tables, portfolio),
         scale=scale,
         exposure=exposure,
-        half_credibility_miles=half_credibility_miles,
+        half_credibility_miles=half,
     )
 
 

@@ -16,6 +16,8 @@ from rich.table import Table
 from auto_insurance.entrypoints.cli.output import EXIT_CONFIGURATION, console, errors, fail, show, write_text
 
 if TYPE_CHECKING:
+    from polars import DataFrame
+
     from auto_insurance.risk.training.benchmark import Bench
     from auto_insurance.risk.training.evaluate import Told
     from auto_insurance.risk.training.predict import Scored
@@ -88,6 +90,7 @@ def train(
     from auto_insurance.kernel.errors import AppError  # noqa: PLC0415 - slow to load, not for --help
     from auto_insurance.risk.artefacts import load as load_scoring  # noqa: PLC0415
     from auto_insurance.risk.training import train as training  # noqa: PLC0415
+    from auto_insurance.risk.training.table import read_frame  # noqa: PLC0415
 
     _free(output, "model")
     plan = replace(training.DRIVING, seed=seed, threads=threads, simulated=reference or simulated)
@@ -96,14 +99,16 @@ def train(
             found = None
             curve = load_scoring().exposure
             if file is None:
-                data = training.reference_data(training.reference_portfolio(curve, rows))
+                made = training.reference_portfolio(curve, rows)
+                data, frame = training.reference_data(made), made.frame
             else:
-                data = _own(file, spec)
+                frame = read_frame(file)
+                data = _own(file, frame, spec)
             bench, champion = training.train(data, plan, told)
             if reference:
                 truth = training.reference_portfolio(curve, rows, test=True)
                 found = training.recovery(bench.models[champion], truth)
-            written = training.write(bench, champion, output, found)
+            written = training.write(bench, champion, output, found, frame)
             _report(bench, champion, output, told, written)
     except AppError as error:
         fail(error.detail)
@@ -115,6 +120,8 @@ def train(
             f"On other simulated drivers: Gini {found.gini:.4f}, {found.share:.1%} of the true frequency's; "
             f"calibration slope {found.slope:.3f}; balance {found.balance:.4f}."
         )
+    if (half := written["half_credibility_miles"]) is not None:
+        console.print(f"Own driving and the portfolio count alike at {half:,.0f} miles (Buehlmann-Straub).")
 
 
 def predict(
@@ -187,12 +194,11 @@ def _read(file: Path, spec: Path | None, usual: str) -> TableData:
     return table_of(read_frame(file), _spec(spec, usual), file.name)
 
 
-def _own(file: Path, spec: Path | None) -> TableData:
+def _own(file: Path, frame: DataFrame, spec: Path | None) -> TableData:
     """Read driver-periods: as 'risk dataset' writes them, or any file with the columns of the specification."""
     from auto_insurance.risk.training.own import spec_for  # noqa: PLC0415 - slow to load
-    from auto_insurance.risk.training.table import read_frame, table_of  # noqa: PLC0415
+    from auto_insurance.risk.training.table import table_of  # noqa: PLC0415
 
-    frame = read_frame(file)
     return table_of(frame, spec_for(frame) if spec is None else _spec(spec, "driving"), file.name)
 
 

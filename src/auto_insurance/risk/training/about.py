@@ -40,6 +40,8 @@ class About(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
     """Equally spaced quantiles of the frequency in the training portfolio by exposure, lowest first."""
     portfolio_frequency: float | None = None
     """Mean frequency of the training portfolio by exposure: no mean of quantiles, of which the highest is extreme."""
+    half_credibility_miles: float | None = None
+    """Miles at which own driving and the portfolio count alike, by Buehlmann-Straub; None: not told by the data."""
 
 
 def with_metrics(about: About, metrics: Mapping[str, float]) -> About:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from auto_insurance.risk.training.folds import Folds
 from auto_insurance.risk.training.resample import bootstrap, weighted_gini, weighted_mean
 from auto_insurance.risk.training.table import MOST_SEGMENTS, Segments, TableData
 
+SAMPLE = 20_000
+"""Rows on which the models of different folds are compared."""
 Told = Callable[[str, float], None]
 """Hears what is being done and which share of it is done."""
 
@@ -30,6 +33,8 @@ class OutOfFold:
     folds: Folds
     expected: Mapping[str, Floats]
     """By candidate."""
+    refits: Mapping[str, Sequence[Floats]] = field(default_factory=dict)
+    """By candidate: what the model of each fold says of one sample of rows, as log frequencies."""
 
     @property
     def rows(self) -> Rows:
@@ -55,6 +60,8 @@ def cross_validate(
     data = trainer.data
     numbers = range(int(folds.max()) + 1) if use is None else use
     expected = {candidate.name: np.full(len(data), np.nan) for candidate in candidates}
+    refits: dict[str, list[Floats]] = {candidate.name: [] for candidate in candidates}
+    sample = np.random.default_rng(seed).choice(len(data), min(SAMPLE, len(data)), replace=False)
     for place, fold in enumerate(numbers):
         test = folds == fold
         train = folds < fold if forward else ~test
@@ -63,8 +70,9 @@ def cross_validate(
             told(what, 0.0)
             model = candidate.fit(trainer, train, seed + 1000 * fold, lambda done, what=what: told(what, done))  # type: ignore[misc]
             expected[candidate.name][test] = data.exposure[test] * np.exp(model.log_frequency(data.codes[test]))
+            refits[candidate.name].append(model.log_frequency(data.codes[sample]))
             told(what, 1.0)
-    return OutOfFold(grouping, folds, expected)
+    return OutOfFold(grouping, folds, expected, refits)
 
 
 def figures(data: TableData, found: OutOfFold, name: str, *, seed: int, rounds: int) -> dict[str, Any]:
@@ -140,11 +148,15 @@ def partial_dependence(
     return np.asarray(frequency @ exposure / exposure.sum(), dtype=np.float64)
 
 
-def stability(first: Floats, second: Floats, exposure: Floats) -> dict[str, float]:
-    """Return how far two fits of one procedure differ: mean and 95th percentile of the absolute log ratio."""
-    gap = np.abs(np.log(first / second))
+def stability(refits: Sequence[Floats]) -> dict[str, float]:
+    """Return how far fits of one procedure differ, on the average of all pairs of them.
+
+    ``refits`` are the log frequencies of the same rows: by models that were fitted with other seeds, on other folds.
+    """
+    pairs = list(combinations(refits, 2))
+    gaps = [np.abs(first - second) for first, second in pairs]
     return {
-        "mean_abs_log_ratio": float(np.average(gap, weights=exposure)),
-        "p95_abs_log_ratio": float(np.quantile(gap, 0.95)),
-        "correlation_of_logs": float(np.corrcoef(np.log(first / exposure), np.log(second / exposure))[0, 1]),
+        "mean_abs_log_ratio": float(np.mean([gap.mean() for gap in gaps])),
+        "p95_abs_log_ratio": float(np.mean([np.quantile(gap, 0.95) for gap in gaps])),
+        "correlation_of_logs": float(np.mean([np.corrcoef(first, second)[0, 1] for first, second in pairs])),
     }

@@ -42,10 +42,14 @@ def _png(figure: Any) -> str:
     return base64.b64encode(out.getvalue()).decode()
 
 
-def lorenz_plot(curves: Mapping[str, Lorenz], ginis: Mapping[str, float]) -> str:
-    """Return ordered Lorenz curves, one a model, as a PNG in base64."""
+def lorenz_plot(
+    curves: Mapping[str, Lorenz], ginis: Mapping[str, float], band: tuple[Floats, Floats, Floats] | None = None
+) -> str:
+    """Return ordered Lorenz curves, one a model, as a PNG in base64; with the 95 % band of one of them."""
     figure, axes = _axes("Ordered Lorenz curves", "share of exposure, lowest predicted first", "share of claims")
     axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8)
+    if band is not None:
+        axes.fill_between(*band, color=_GREY, alpha=0.25, linewidth=0, label="95 % of the best")
     for (name, curve), colour in zip(curves.items(), COLOURS, strict=False):
         axes.plot(_thin(curve.exposure), _thin(curve.claims), color=colour, label=f"{name}: Gini {ginis[name]:.3f}")
     axes.legend(fontsize=8)

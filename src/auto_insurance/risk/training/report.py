@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 
 from auto_insurance.risk.training import metrics, plots
+from auto_insurance.risk.training.arrays import Floats
 from auto_insurance.risk.training.benchmark import Bench, report_data
-from auto_insurance.risk.training.boosting import BoostedModel
 from auto_insurance.risk.training.evaluate import feature_segments, partial_dependence, segment_table, stability
+from auto_insurance.risk.training.moved import drift_page, drift_table
 from auto_insurance.risk.training.rating import main_effect
+from auto_insurance.risk.training.resample import lorenz_band
 from auto_insurance.risk.training.tables import TableModel, importance, prove_monotone
 
 _STYLE = """body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem;color:#1f2328}
@@ -34,7 +36,12 @@ def full_report(bench: Bench, told: Callable[[str, float], None]) -> tuple[dict[
     }
     found["monotone"] = _monotone(bench)
     found["tables"] = _table_worth(bench)
-    found["stability"] = _stability(bench)
+    found["stability"] = {
+        name: stability(refits)
+        for name, refits in bench.grouped.refits.items()
+        if name != "intercept" and len(refits) > 1
+    }
+    found["drift"] = drift_table(bench)
     told("drawing", 0.2)
     html = _page(bench, found)
     told("drawing", 1.0)
@@ -68,21 +75,6 @@ def _table_worth(bench: Bench) -> list[dict[str, Any]]:
     worth = importance(model, bench.data.codes, bench.data.exposure)
     order = np.argsort(-worth)
     return [{"table": model.name(model.terms[i]), "variance_of_log_effect": float(worth[i])} for i in order]
-
-
-def _stability(bench: Bench) -> dict[str, Any]:
-    """Compare the first half of the shipped boosters with the second: fits that differ by seed and held-out tenth."""
-    model = bench.models["boosted"].model if "boosted" in bench.models else None
-    if not isinstance(model, BoostedModel) or len(model.boosters) < 2:
-        return {}
-    data = bench.data
-    half = len(model.boosters) // 2
-    halves = [
-        BoostedModel(model.columns, model.intercept, part, model.threads)
-        for part in (model.boosters[:half], model.boosters[half:])
-    ]
-    first, second = (data.exposure * np.exp(one.log_frequency(data.codes)) for one in halves)
-    return {"boosted": stability(first, second, data.exposure)}
 
 
 def _page(bench: Bench, found: Mapping[str, Any]) -> str:
@@ -160,7 +152,7 @@ def _curves(bench: Bench) -> str:
     ginis = {name: bench.figures["by contract"][name]["gini"] for name in expected}
     deciles = {name: metrics.calibration(claims, one, exposure) for name, one in expected.items()}
     images = [
-        _image(plots.lorenz_plot(curves, ginis), "ordered Lorenz curves"),
+        _image(plots.lorenz_plot(curves, ginis, _band(bench)), "ordered Lorenz curves"),
         _image(plots.calibration_plot(deciles), "calibration by tenth of exposure"),
     ]
     for first, second in (("boosted", "glm"), ("explainable", "glm"), ("boosted", "explainable")):
@@ -168,6 +160,15 @@ def _curves(bench: Bench) -> str:
             lift = metrics.double_lift(claims, expected[first], expected[second], exposure)
             images.append(_image(plots.double_lift_plot(lift, first, second), f"double lift {first} {second}"))
     return f'<h2>Order and level</h2><div class="row">{"".join(images)}</div>'
+
+
+def _band(bench: Bench) -> tuple[Floats, Floats, Floats]:
+    """Return where the Lorenz curve of the best model lies, contracts drawn anew."""
+    rows, data, plan = bench.grouped.rows, bench.data, bench.plan
+    _, groups = np.unique(data.groups[rows], return_inverse=True)
+    claims, exposure = data.claims[rows], data.exposure[rows]
+    frequency = bench.grouped.expected[bench.best][rows] / exposure
+    return lorenz_band(claims, frequency, exposure, groups, seed=plan.seed, rounds=plan.bootstrap)
 
 
 def _segments(bench: Bench, found: Mapping[str, Any]) -> str:
@@ -234,7 +235,9 @@ def _tail(found: Mapping[str, Any]) -> str:
     if found["stability"]:
         apart = [(name, *(f"{value:.4f}" for value in one.values())) for name, one in found["stability"].items()]
         words = ("", "mean |log ratio|", "95 % of rows below", "correlation of logs")
-        parts += ["<h2>Stability over seeds</h2>", _table(words, apart)]
+        text = "Models of different folds, with seeds of their own, on the same rows; each pair of them compared."
+        parts += ["<h2>Stability over seeds</h2>", f"<p>{text}</p>", _table(words, apart)]
+    parts.append(drift_page(found["drift"], _table))
     return "".join(parts)
 
 

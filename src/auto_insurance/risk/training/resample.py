@@ -57,3 +57,30 @@ def weighted_gini(claims: Floats, frequency: Floats, exposure: Floats) -> Callab
         return float(1.0 - 2.0 * (np.trapezoid(y, x) + x[0] * y[0] / 2.0))
 
     return statistic
+
+
+def lorenz_band(
+    claims: Floats,
+    frequency: Floats,
+    exposure: Floats,
+    groups: NDArray[np.int64],
+    *,
+    seed: int,
+    rounds: int = 100,
+    points: int = 41,
+    level: float = 0.95,
+) -> tuple[Floats, Floats, Floats]:
+    """Return shares of the exposure, and between which shares of the claims the ordered Lorenz curve lies there.
+
+    Pointwise percentile intervals of the bootstrap of :func:`bootstrap`. Shapes are (points,).
+    """
+    rng = np.random.default_rng(seed)
+    order = np.argsort(frequency, kind="stable")
+    count, grid = int(groups.max()) + 1, np.linspace(0.0, 1.0, points)
+    drawn = np.empty((rounds, points))
+    for number in range(rounds):
+        weights = rng.poisson(1.0, count).astype(np.float64)[groups[order]]
+        x, y = np.cumsum(weights * exposure[order]), np.cumsum(weights * claims[order])
+        drawn[number] = np.interp(grid, np.append(0.0, x / x[-1]), np.append(0.0, y / y[-1]))
+    low, high = np.quantile(drawn, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
+    return grid, low, high

@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
+import polars as pl
 
 from auto_insurance.risk.errors import InvalidArtefact
 from auto_insurance.risk.exposure import ExposureCurve
@@ -17,6 +19,7 @@ from auto_insurance.risk.training.about import with_metrics
 from auto_insurance.risk.training.artefact import Artefact
 from auto_insurance.risk.training.benchmark import Bench, Plan
 from auto_insurance.risk.training.boosting import BoostSettings
+from auto_insurance.risk.training.credibility import half_credibility_miles
 from auto_insurance.risk.training.evaluate import Told
 from auto_insurance.risk.training.portfolio import Portfolio
 from auto_insurance.risk.training.spec import shipped_spec
@@ -120,12 +123,24 @@ def recovery(artefact: Artefact, truth: Portfolio) -> Recovery:
     )
 
 
-def write(bench: Bench, champion: str, folder: Path, found: Recovery | None) -> dict[str, Any]:
-    """Write the champion to ``folder/model``; return its name, checksum and figures. Raises ``OSError``."""
+def write(
+    bench: Bench, champion: str, folder: Path, found: Recovery | None, frame: pl.DataFrame | None = None
+) -> dict[str, Any]:
+    """Write the champion to ``folder/model``; return its name, checksum and figures. Raises ``OSError``.
+
+    With the driver-periods that it was fitted on it carries their credibility.
+    """
     chosen = bench.models[champion]
+    half = None if frame is None else half_credibility_miles(chosen, frame)
+    chosen = replace(chosen, about=msgspec.structs.replace(chosen.about, half_credibility_miles=half))
     if found is not None:
         measured = {f"recovery_{name}": value for name, value in found.row().items()}
         about = chosen.about
         chosen = replace(chosen, about=with_metrics(about, {**about.metrics, **measured}))
     checksum = artefacts.save(folder / "model", chosen)
-    return {"champion": champion, "sha256": checksum, "recovery": found.row() if found is not None else None}
+    return {
+        "champion": champion,
+        "sha256": checksum,
+        "recovery": found.row() if found is not None else None,
+        "half_credibility_miles": half,
+    }

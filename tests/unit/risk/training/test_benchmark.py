@@ -20,8 +20,12 @@ from auto_insurance.risk.training.benchmark import (
 )
 from auto_insurance.risk.training.boosting import BoostSettings
 from auto_insurance.risk.training.candidates import chosen_pairs
+from auto_insurance.risk.training.drift import MOVED
 from auto_insurance.risk.training.evaluate import feature_segments, partial_dependence, segment_table, stability
+from auto_insurance.risk.training.metrics import lorenz
+from auto_insurance.risk.training.moved import drift_table
 from auto_insurance.risk.training.report import full_report
+from auto_insurance.risk.training.resample import lorenz_band
 from auto_insurance.risk.training.table import TableData
 from auto_insurance.risk.training.tables import TableModel, Term
 from auto_insurance.risk.training.tuning import sensible_pairs
@@ -98,7 +102,13 @@ def test_models_and_report_are_written(bench: Bench, tmp_path: Path) -> None:
     assert {row["feature"] for row in figures["monotone"]} == {"power", "area"}
     assert all(row["holds"] for row in figures["monotone"])
     assert {"age", "power", "fuel", "area", "engine", "town"} <= set(figures["segments"])
+    assert set(figures["stability"]) == {"glm", "boosted", "explainable"}
     assert figures["stability"]["boosted"]["correlation_of_logs"] > 0.5
+    assert set(figures["drift"]["features"]) == {column.name for column in bench.data.columns}
+    assert max(figures["drift"]["features"].values()) < 0.1
+    assert [row["segment"] for row in figures["drift"]["concept"]][-1].startswith("after 2025-")
+    assert sum(row["claims"] for row in figures["drift"]["concept"]) == pytest.approx(bench.data.claims.sum())
+    assert "Concept drift" in html
     text = to_json(figures)
     assert json.loads(text)["data"]["fingerprint"] == bench.data.fingerprint
     assert to_json(report_data(bench))
@@ -110,7 +120,7 @@ def test_without_free_boosting_and_rows_there_is_still_a_report(data: TableData)
     assert set(found.figures) == {"by contract", "by time"}
     assert set(found.models) == {"glm", "explainable"}
     figures, html = full_report(found, lambda what, done: None)
-    assert figures["stability"] == {}
+    assert set(figures["stability"]) == {"glm", "explainable"}
     assert "smoke test" not in html
 
 
@@ -138,10 +148,52 @@ def test_partial_dependence_of_a_sum_is_its_part(bench: Bench) -> None:
 
 
 def test_stability_by_hand() -> None:
-    first, second = np.array([1.0, 2.0, 4.0]), np.array([2.0, 4.0, 8.0])
-    found = stability(first, second, np.ones(3))
+    first, second = np.log([1.0, 2.0, 4.0]), np.log([2.0, 4.0, 8.0])
+    found = stability([first, second])
     assert found["mean_abs_log_ratio"] == pytest.approx(np.log(2))
     assert found["correlation_of_logs"] == pytest.approx(1.0)
+    third = stability([first, second, second])
+    assert third["mean_abs_log_ratio"] == pytest.approx(2 / 3 * np.log(2))
+
+
+def test_drift_is_seen_where_the_portfolio_and_its_claims_moved(bench: Bench) -> None:
+    """Later periods hold the old alone, and twice the claims."""
+    data = bench.data
+    assert data.period_end is not None
+    late = data.period_end > np.sort(data.period_end)[int(0.8 * len(data))]
+    place = [column.name for column in data.columns].index("age")
+    kept = ~late | (data.codes[:, place] > data.columns[place].bins // 2)
+    moved = replace(data.take(kept), claims=np.where(late, 2.0, 1.0)[kept] * data.claims[kept])
+    grouped = replace(
+        bench.grouped,
+        folds=bench.grouped.folds[kept],
+        expected={name: values[kept] for name, values in bench.grouped.expected.items()},
+    )
+    found = drift_table(replace(bench, data=moved, grouped=grouped))
+    assert found["features"]["age"] > 0.25
+    assert found["features"]["fuel"] < 0.1
+    ratios = [row["actual_to_expected"] for row in found["concept"]]
+    assert ratios[-1] > 1.3
+    assert ratios[0] < 1.2
+
+
+def test_without_periods_the_index_is_that_of_chance(bench: Bench) -> None:
+    found = drift_table(replace(bench, data=replace(bench.data, period_end=None)))
+    assert "no periods" in found["compared"]
+    assert max(found["features"].values()) < 0.1
+    assert found["frequency"] < MOVED
+    assert [row["segment"] for row in found["concept"]] == ["other folds", "one fold"]
+
+
+def test_the_lorenz_band_holds_the_curve(bench: Bench) -> None:
+    data = bench.data
+    frequency = bench.grouped.expected["glm"] / data.exposure
+    grid, low, high = lorenz_band(data.claims, frequency, data.exposure, data.groups, seed=1, rounds=60)
+    curve = lorenz(data.claims, frequency, data.exposure)
+    own = np.interp(grid, curve.exposure, curve.claims)
+    assert (low <= high).all()
+    assert np.mean((low <= own) & (own <= high)) > 0.9
+    assert (low[0], high[-1]) == (0.0, 1.0)
 
 
 def test_pairs_worth_keeping() -> None:
