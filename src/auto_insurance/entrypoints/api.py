@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
@@ -11,6 +11,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
+from starlette.middleware import Middleware
 from starlette.types import StatefulLifespan
 
 from auto_insurance import __version__, bootstrap
@@ -20,8 +21,10 @@ from auto_insurance.identity.deps import PUBLIC
 from auto_insurance.identity.service import ApiKeyService, PasswordService
 from auto_insurance.infra import metrics
 from auto_insurance.infra.config import Settings
+from auto_insurance.infra.config.groups_web import origins_of
 from auto_insurance.infra.http.app import AppOptions, AppState, attach_state, create_app
 from auto_insurance.infra.http.bodies import BodyLimits
+from auto_insurance.infra.http.front import front
 from auto_insurance.infra.http.routes import declared_routes
 from auto_insurance.telematics.service import ContactBook
 
@@ -40,7 +43,10 @@ def make_app(container: Container) -> FastAPI:
         yield {}
         container.lifecycle.drain()
 
-    app = bare_app(bootstrap.body_limits(container.settings), lifespan)
+    web = container.settings.web
+    app = bare_app(
+        bootstrap.body_limits(container.settings), lifespan, front=front(origins_of(web.cors_origins), web.hsts_s)
+    )
     state = AppState(
         container.database,
         services=container.services,
@@ -54,9 +60,14 @@ def make_app(container: Container) -> FastAPI:
     return app
 
 
-def bare_app(limits: BodyLimits | None = None, lifespan: StatefulLifespan[FastAPI] | None = None) -> FastAPI:
+def bare_app(
+    limits: BodyLimits | None = None,
+    lifespan: StatefulLifespan[FastAPI] | None = None,
+    *,
+    front: Sequence[Middleware] = (),
+) -> FastAPI:
     """Return the application with all its routes but nothing behind them: enough to describe it."""
-    options = AppOptions(version=__version__, limits=limits or BodyLimits())
+    options = AppOptions(version=__version__, limits=limits or BodyLimits(), front=front)
     app = create_app(
         options,
         bootstrap.routers(),

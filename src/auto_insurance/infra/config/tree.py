@@ -37,6 +37,7 @@ from auto_insurance.infra.config.groups_identity import AccountSettings, MailSet
 from auto_insurance.infra.config.groups_policies import PolicySettings
 from auto_insurance.infra.config.groups_privacy import PrivacySettings
 from auto_insurance.infra.config.groups_tracing import TracingSettings
+from auto_insurance.infra.config.groups_web import WebSettings
 from auto_insurance.infra.config.groups_webhooks import WebhookSettings
 
 
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     billing: BillingSettings = Field(default_factory=BillingSettings)
     pricing: PricingSettings = Field(default_factory=PricingSettings)
     privacy: PrivacySettings = Field(default_factory=PrivacySettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     webhooks: WebhookSettings = Field(default_factory=WebhookSettings)
     tracing: TracingSettings = Field(default_factory=TracingSettings)
     audit: AuditSettings = Field(default_factory=AuditSettings)

@@ -53,6 +53,8 @@ class AppOptions:
     version: str = "0"
     description: str = "Usage-based motor insurance: driving events to trips, risk score and premium."
     limits: BodyLimits = field(default_factory=BodyLimits)
+    front: Sequence[Middleware] = ()
+    """Stands before all else; see :mod:`auto_insurance.infra.http.front`."""
 
 
 def create_app(
@@ -83,6 +85,7 @@ def create_app(
         telemetry=_NO_TELEMETRY,
         # Outermost first.
         middleware=[
+            *options.front,
             Middleware(ReadMiddleware),
             Middleware(SecurityHeadersMiddleware),
             Middleware(RequestMiddleware, recorder=recorder),
