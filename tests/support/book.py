@@ -33,6 +33,11 @@ class Book:
     drivers: int = 0
     days: int = 0
 
+    @property
+    def transport(self) -> httpx.AsyncBaseTransport:
+        """The way to the same application, for somebody else."""
+        return self.http._transport
+
     async def post(self, path: str, body: Mapping[str, Any], ok: int = 201) -> dict[str, Any]:
         """Send; return the answer."""
         answer = await self.http.post(path, json=body)
