@@ -220,6 +220,8 @@ def _begin(s: Device, t: Trip, x: Now, limits: Limits, clock: Clock) -> None:
     if x.metres != 0.0:
         over, phone, speed = (-1, -1, -1.0) if x.gap else (s.over, s.phone, s.speed)
         spend(t, x, clock, s.zone, t.start_us, True, over, phone, speed)
+        if speed > 0.0:
+            t.max_speed_mph = speed / MS_PER_MPH  # of the step before: it is in the mean, too
         _way(s, t, x, clock)
 
 
