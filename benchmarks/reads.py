@@ -81,7 +81,7 @@ class _Bench:
         """Ask a fresh API with an empty cache and no warm-up, each driver once per run."""
         found: dict[str, list[Rate]] = {name: [] for name in ROUTES}
         for number in range(self._options.runs):
-            with _Api(self, CACHE_WARM="false") as api:
+            with _Api(self, CACHE_WARM_DRIVERS="0") as api:
                 for name, (path, _) in ROUTES.items():
                     messages = self._own(path)
                     random.Random(number).shuffle(messages)
@@ -155,7 +155,7 @@ class _Bench:
         cold: dict[str, list[float]] = {path: [] for path in DASHBOARD}
         warm = {path: _Runs() for path in DASHBOARD}
         for _ in range(self._options.runs):
-            with _Api(self, CACHE_WARM="false") as api:
+            with _Api(self, CACHE_WARM_DRIVERS="0") as api:
                 for path in DASHBOARD:
                     message = [self._asks(path, self._admin)]
                     first = client.run_once(api.port, message, clients=1, expected=200)

@@ -228,7 +228,7 @@ class _Leaving(MonthSteps):
         schema = repository.columns()
         path = folder_of(self.options, folder)
         writer = await asyncio.to_thread(files.MonthWriter, path, schema, self.options.part_rows)
-        async with self.care.database.begin() as uow:
+        async with self.care.database.read() as uow:
             await repository.snapshot(uow)
             content = await repository.content(uow, table, [name for name, _ in schema])
             async for rows in repository.stream(uow, table, schema):
