@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import delete, exists, func, insert, or_, select, update
+from sqlalchemy import ARRAY, Uuid, any_, delete, exists, func, insert, literal, or_, select, update
 
 from auto_insurance.identity.models import refresh_tokens, sessions, users
 from auto_insurance.identity.repository import USER_COLUMNS, user_of
@@ -146,8 +147,14 @@ async def open_sessions(uow: UnitOfWork, user_id: UUID, limit: int) -> list[Sess
 
 async def session_state(uow: UnitOfWork, session_id: UUID) -> SessionState | None:
     """Return a session with its account as both are now; None if there is no such session."""
+    return (await session_states(uow, [session_id])).get(session_id)
+
+
+async def session_states(uow: UnitOfWork, session_ids: Sequence[UUID]) -> dict[UUID, SessionState]:
+    """Return those of the sessions that exist, each with its account as both are now."""
     query = (
         select(
+            sessions.c.session_id,
             users.c.user_id,
             users.c.username,
             users.c.roles,
@@ -156,19 +163,19 @@ async def session_state(uow: UnitOfWork, session_id: UUID) -> SessionState | Non
             or_(sessions.c.revoked_at.is_not(None), ~users.c.is_active).label("revoked"),
         )
         .join(users, users.c.user_id == sessions.c.user_id)
-        .where(sessions.c.session_id == session_id)
+        .where(sessions.c.session_id == any_(literal(list(session_ids), ARRAY(Uuid()))))
     )
-    row = (await uow.conn.execute(query)).one_or_none()
-    if row is None:
-        return None
-    return SessionState(
-        user_id=row.user_id,
-        username=row.username,
-        roles=known_roles(row.roles),
-        driver_id=row.driver_id,
-        expires_at=row.expires_at,
-        revoked=row.revoked,
-    )
+    return {
+        row.session_id: SessionState(
+            user_id=row.user_id,
+            username=row.username,
+            roles=known_roles(row.roles),
+            driver_id=row.driver_id,
+            expires_at=row.expires_at,
+            revoked=row.revoked,
+        )
+        for row in await uow.conn.execute(query)
+    }
 
 
 async def delete_ended_sessions(uow: UnitOfWork, before: datetime, limit: int) -> int:

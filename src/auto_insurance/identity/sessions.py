@@ -17,7 +17,7 @@ from auto_insurance.identity.repository_sessions import SessionState
 from auto_insurance.identity.schemas import Session, User
 from auto_insurance.identity.tokens import digest, new_refresh_token
 from auto_insurance.infra.db.uow import Database, UnitOfWork
-from auto_insurance.infra.single_flight import SingleFlight
+from auto_insurance.infra.together import Together
 from auto_insurance.kernel import clock, ids
 
 MAX_CLIENT = 200
@@ -72,7 +72,8 @@ class Sessions:
         self._states: TTLCache[UUID, tuple[float, SessionState | None]] = TTLCache(
             self._options.cached_sessions, ttl=self._options.check_ttl_s
         )
-        self._fetches: SingleFlight[UUID, SessionState | None] = SingleFlight()
+        # Thousands of people are looked at once a second each: one by one that would be a query a request.
+        self._fetches: Together[UUID, SessionState] = Together(self._fetch)
 
     async def open(self, uow: UnitOfWork, user: User, method: Method, client: str | None) -> Opened:
         """Open a session of an account."""
@@ -95,7 +96,7 @@ class Sessions:
         cached = self._states.get(session_id)
         if cached is not None and time.monotonic() - cached[0] < self._options.check_ttl_s:
             return cached[1]
-        return await self._fetches.run(session_id, lambda: self._fetch(session_id))
+        return await self._fetches.get(session_id)
 
     async def listed(self, uow: UnitOfWork, user_id: UUID) -> Sequence[Session]:
         """Return an account's sessions that are open now, the one used last first; at most 100."""
@@ -129,9 +130,10 @@ class Sessions:
 
         uow.after_commit(forget)
 
-    async def _fetch(self, session_id: UUID) -> SessionState | None:
+    async def _fetch(self, session_ids: Sequence[UUID]) -> dict[UUID, SessionState]:
         began = time.monotonic()
         async with self._db.read() as uow:
-            state = await repository.session_state(uow, session_id)
-        self._states[session_id] = (began, state)
-        return state
+            found = await repository.session_states(uow, session_ids)
+        for session_id in session_ids:
+            self._states[session_id] = (began, found.get(session_id))
+        return found

@@ -254,6 +254,7 @@ BY_NAME: Mapping[str, Any] = {
     ),
     "scores": [_score()],
     "session_id": uuid("session"),
+    "session_ids": [uuid("session"), uuid("session", 43)],
     "since": NOW - timedelta(days=30),
     "start": NOW - 24 * HOUR,
     "start_us": to_us(NOW - 24 * HOUR),
