@@ -21,7 +21,8 @@ SECRET = "a-secret-for-tests-of-32-bytes-and-more"
 
 def settings_for(database_url: str, **overrides: object) -> Settings:
     """Return settings that hold this database and nothing of the machine's environment."""
-    return load_settings({"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET}, None, overrides)
+    named = {"DATABASE_URL": database_url, "JWT_SECRET_KEY": SECRET, "CACHE_TTL_FIGURES": "0"}  # as of now
+    return load_settings(named, None, overrides)
 
 
 @asynccontextmanager

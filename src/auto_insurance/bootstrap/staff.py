@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from auto_insurance.admin.recent import RecentFigures
 from auto_insurance.admin.service import BookDesk, Dashboard, Exports, Operations
 from auto_insurance.bootstrap.container import Container
 from auto_insurance.claims.service import ClaimService
@@ -34,6 +35,7 @@ def services(container: Container, archive: ArchiveOptions) -> Sequence[object]:
         MonthJobs(database),
         MonthJobRunner(database, get(Archiver), archive),
         Dashboard(get(PolicyService), get(ClaimService)),
+        RecentFigures(database, container.settings.read_cache.figures_ttl_s),
         BookDesk(get(DriverService), desk, get(RiskService)),
         Exports(database),
         Operations(database, container.log, container.settings),

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import httpx
+import pytest
 
+from auto_insurance.admin.errors import BadWindow
+from auto_insurance.admin.recent import RecentFigures
+from auto_insurance.admin.schemas_figures import ScoreBands
 from auto_insurance.bootstrap import Container
+from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.kernel.clock import FrozenClock
 from auto_insurance.policies.billing_jobs import BillingJobs
 from tests.integration.admin.conftest import DAY, insured, value
@@ -132,3 +138,27 @@ async def test_staff_alone(container: Container) -> None:
         for path in (*FIGURES, "/admin/drivers", "/admin/search?q=DRV", "/admin/dead-letters", "/admin/system"):
             assert (await driver.get(path)).status_code == 403, path
             assert (await nobody.get(path)).status_code == 401, path
+
+
+async def test_many_who_look_are_one_count(db: Database) -> None:
+    """Within the time that figures are kept, and never an error of somebody's."""
+    counts = 0
+
+    async def count(uow: UnitOfWork) -> ScoreBands:
+        nonlocal counts
+        counts += 1
+        await asyncio.sleep(0.01)
+        if counts == 1:
+            raise BadWindow("this time")
+        return ScoreBands(total_drivers=counts, scored_drivers=0, avg_risk_score=None, bands=[])
+
+    recent = RecentFigures(db, 0.3)
+    with pytest.raises(BadWindow):
+        await recent.get(("a",), count)
+    found = await asyncio.gather(*(recent.get(("a",), count) for _ in range(20)))
+    assert set(found) == {found[0]}
+    assert await recent.get(("a",), count) == found[0]
+    assert counts == 2
+    assert await recent.get(("b",), count) != found[0]
+    await asyncio.sleep(0.35)
+    assert await recent.get(("a",), count) != found[0]

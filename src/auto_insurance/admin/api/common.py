@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Annotated, Any
 
 from fastapi import Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 
 from auto_insurance.admin.exports import MAX_ROWS, Export
+from auto_insurance.admin.recent import Count, RecentFigures
 from auto_insurance.admin.service import BookDesk, Exports
 from auto_insurance.drivers.schemas import EntityId
 from auto_insurance.identity.deps import DRIVER_ID_PATTERN, staff
@@ -23,8 +25,14 @@ Operator = Annotated[Principal, staff(Permission.OPERATE)]
 Watcher = Annotated[Principal, staff(Permission.VIEW_OPERATIONS)]
 Desk = Annotated[BookDesk, service(BookDesk)]
 Files = Annotated[Exports, service(Exports)]
+Recent = Annotated[RecentFigures, service(RecentFigures)]
 TOTAL = "X-Total-Count"
 MAX_SKIP = 10_000_000
+
+
+async def answer(recent: RecentFigures, key: Hashable, count: Count) -> Response:
+    """Answer with figures that were counted lately."""
+    return Response(await recent.get(key, count), media_type="application/json")
 
 
 class CsvResponse(StreamingResponse):

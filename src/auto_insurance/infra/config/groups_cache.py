@@ -13,6 +13,13 @@ class ReadCacheSettings(Group):
     negative_ttl_s: float = setting(
         "CACHE_TTL_NOT_FOUND", 5.0, "Seconds that it is remembered that something does not exist.", gt=0, le=300
     )
+    figures_ttl_s: float = setting(
+        "CACHE_TTL_FIGURES",
+        5.0,
+        "Seconds that staff's figures of the whole book are kept; 0 counts each time.",
+        ge=0,
+        le=600,
+    )
     warm_drivers: int = setting(
         "CACHE_WARM_DRIVERS", 1_000, "Drivers whose answers a starting API makes ahead; 0 makes none.", ge=0, le=100_000
     )
