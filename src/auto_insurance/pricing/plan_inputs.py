@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import polars as pl
 
 from auto_insurance.pricing.errors import UnusableInputs
 from auto_insurance.pricing.rating_columns import MILLION
 from auto_insurance.pricing.rating_inputs import RatingInputs, Telematics
+
+if TYPE_CHECKING:
+    import polars as pl
+
 
 KEYS = ("policy_id", "driver_id", "key")
 NEEDED = ("state", "coverage")
@@ -59,6 +62,8 @@ def read_inputs(path: Path, rating_date: date) -> InputFile:
 
 
 def _frame(path: Path) -> pl.DataFrame:
+    import polars as pl  # noqa: PLC0415 - 35 MB that only who reads a file of policies needs
+
     try:
         if path.suffix == ".parquet":
             return pl.read_parquet(path)
