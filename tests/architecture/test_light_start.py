@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-HEAVY = ("polars", "numba", "llvmlite", "lightgbm", "matplotlib", "pandas", "scipy", "glum", "opentelemetry.sdk")
+HEAVY = ("polars", "numba", "llvmlite", "lightgbm", "matplotlib", "pandas", "scipy", "glum")
 
 
 @pytest.mark.parametrize("module", ["bootstrap", "entrypoints.api", "entrypoints.scheduler", "entrypoints.pool"])
