@@ -173,8 +173,11 @@ def _watch_the_fleet(up: Up, before: dict[str, tuple[str, str | None]]) -> None:
 
 
 def _look_at_own_driving(up: Up) -> None:
-    scored = [trip for trip in up.get("/drivers/me/trips")["items"] if trip["trip_score"] is not None]
-    assert scored
+    def scored_trips() -> list[Any]:
+        return [trip for trip in up.get("/drivers/me/trips")["items"] if trip["trip_score"] is not None]
+
+    wait_for(scored_trips, "a score of an own trip", 60, every_s=0.5)
+    scored = scored_trips()
     trip = up.get(f"/drivers/me/trips/{scored[-1]['trip_id']}")
     assert len(trip["path"]["coordinates"]) > 10
     # A trip is scored with the batch that ends it, its driver some seconds later.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 import pytest
 from confluent_kafka.admin import AdminClient
@@ -33,6 +34,16 @@ def config(broker: KafkaBroker, topic: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
+async def _told(broker: KafkaBroker, topic: str) -> Mapping[str, str]:
+    """Return a topic's settings once the broker tells of what was set, which takes a moment."""
+    for _ in range(100):
+        found = config(broker, topic)
+        if "message.timestamp.type" in found:
+            return found
+        await asyncio.sleep(0.1)
+    raise AssertionError(f"the broker tells nothing of {topic}")
+
+
 async def test_a_topic_of_others_gets_the_settings_that_we_rest_on(broker: KafkaBroker, open_log: OpenLog) -> None:
     client = AdminClient({"bootstrap.servers": broker.address})
     await asyncio.wrap_future(client.create_topics([NewTopic(SPEC.name, 3, 1)])[SPEC.name])
@@ -41,7 +52,7 @@ async def test_a_topic_of_others_gets_the_settings_that_we_rest_on(broker: Kafka
     await by_age.ensure_topics([SPEC, topics.ALL[1]])
     await by_age.ensure_topics([])
     assert await by_age.has_topic(SPEC.name)
-    found = config(broker, SPEC.name)
+    found = await _told(broker, SPEC.name)
     assert (found["message.timestamp.type"], found["retention.ms"]) == ("LogAppendTime", str(2 * 86_400_000))
     held = open_log()
     await held.ensure_topics([SPEC])

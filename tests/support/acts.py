@@ -16,7 +16,7 @@ from auto_insurance.identity.schemas import NewUser, Role
 from auto_insurance.identity.service import UserService
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 
-STAFF, PASSWORD = "ada", "a-password-of-staff-1"
+STAFF, PASSWORD = "zoya-wuhl", "a-password-of-staff-1"  # no hash spells that
 
 
 @dataclass(frozen=True, slots=True)

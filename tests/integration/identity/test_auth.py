@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import text
@@ -162,14 +165,15 @@ async def test_a_session_is_checked_once_a_second_however_many_ask(
 ) -> None:
     token = await people.token("driver0001", "password0001")
     fetches = 0
-    fetch = people.auth.sessions._fetch
+    together = people.auth.sessions._fetches
+    fetch = together._fetch
 
-    async def counted(session_id: object) -> object:
+    async def counted(session_ids: Sequence[UUID]) -> Mapping[UUID, Any]:
         nonlocal fetches
         fetches += 1
-        return await fetch(session_id)  # type: ignore[arg-type]
+        return await fetch(session_ids)
 
-    monkeypatch.setattr(people.auth.sessions, "_fetch", counted)
+    monkeypatch.setattr(together, "_fetch", counted)
     await asyncio.gather(*(people.auth.authenticate(token) for _ in range(50)))
     await people.auth.authenticate(token)
     assert fetches == 1
