@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from importlib import import_module
 
 from auto_insurance.audit.service import AuditSequencer, AuditService, SequencerOptions
-from auto_insurance.bootstrap import accounts, privacy, staff
 from auto_insurance.bootstrap.container import Container, metadata
 from auto_insurance.claims import service as claims_services
 from auto_insurance.drivers.service import DriverService
@@ -20,7 +20,6 @@ from auto_insurance.infra.engines import database_url, engine_options, log_engin
 from auto_insurance.infra.http.ratelimit import RateLimiter
 from auto_insurance.infra.redis import create_redis
 from auto_insurance.policies import composition as policies_composition
-from auto_insurance.portal.service import PortalService
 from auto_insurance.pricing.corrections import Corrections
 from auto_insurance.pricing.plans import PlanRegistry
 from auto_insurance.pricing.plans_book import Dislocations
@@ -56,9 +55,14 @@ from auto_insurance.trips.disputes import TripDisputes
 from auto_insurance.trips.service import TripService
 from auto_insurance.webhooks import composition as webhooks_composition
 
+WORKER = "worker"
+
 
 def build(settings: Settings, role: str) -> Container:
-    """Compose the process. Connects to nothing yet. Raises ``NotConfigured``."""
+    """Compose the process. Connects to nothing yet. Raises ``NotConfigured``.
+
+    A ``WORKER`` is without what people work with, and without the memory that it would take.
+    """
     engine = create_engine(engine_options(settings, role))
     metrics.instrument_engine(engine, metadata().tables, slow_query_s=settings.database.slow_query_ms / 1000)
     metrics.track_pool(engine)
@@ -75,6 +79,8 @@ def build(settings: Settings, role: str) -> Container:
     database.on_touched = cache.purger.purge
     container = Container(settings, database, event_log, news, redis, cache)
     _compose(container)
+    if role != WORKER:
+        import_module("auto_insurance.bootstrap.people").compose(container, archive_options(settings))
     return container
 
 
@@ -100,7 +106,6 @@ def _compose(container: Container) -> None:
         AuditSequencer(database, SequencerOptions(anchor_file=settings.audit.anchor_file)),
         passwords,
         users,
-        *accounts.compose(settings, database, passwords, users, limiter),
         keys,
         drivers,
         telematics,
@@ -124,16 +129,11 @@ def _compose(container: Container) -> None:
         Corrections(plans, trips, risk),
         Replays(plans, risk, trips, telematics, drivers),
         *insurance.services,
-        PortalService(trips, telematics, drivers, risk, pricing),
         *claims_services.compose(insurance.policies, drivers, telematics),
         *rewards_services.compose(insurance.policies, insurance.ledger, drivers, trips, risk),
         *webhooks_composition.compose(settings, database),
     )
-    container.put(Archiver(database, archive_options(settings)))
-    container.put(
-        *privacy.compose(container, archive_options(settings), limiter),
-        *staff.services(container, archive_options(settings)),
-    )
+    container.put(limiter, Archiver(database, archive_options(settings)))
 
 
 def _door(

@@ -77,7 +77,8 @@ class Container:
     async def close(self) -> None:
         """Close connections; nothing may be under way any more."""
         self.get(Passwords).close()
-        await self.get(OidcService).close()
+        if OidcService in self.services:
+            await self.get(OidcService).close()
         await self.news.close()
         await self.log.close()
         await self.cache.close()

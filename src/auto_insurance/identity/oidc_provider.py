@@ -10,16 +10,18 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode, urlsplit
 
-import httpx
-import jwt
 import msgspec
 import structlog
 
 from auto_insurance.identity.errors import OidcRefused, OidcUnavailable
 from auto_insurance.kernel import clock
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -69,7 +71,11 @@ class OidcProvider:
 
     def __init__(self, options: ProviderOptions) -> None:
         self.options = options
-        self._client = httpx.AsyncClient(timeout=options.timeout_s, follow_redirects=False, trust_env=False)
+        # Here and not for all: most processes speak to no provider.
+        self._http, self._jwt = import_module("httpx"), import_module("jwt")
+        self._client: httpx.AsyncClient = self._http.AsyncClient(
+            timeout=options.timeout_s, follow_redirects=False, trust_env=False
+        )
         self._lock = asyncio.Lock()
         self._discovery: tuple[float, Discovery] | None = None
         self._keys: tuple[float, dict[str, dict[str, Any]]] | None = None
@@ -109,7 +115,7 @@ class OidcProvider:
         auth = None
         if self.options.client_secret is not None:
             if "client_secret_basic" in found.token_endpoint_auth_methods_supported:
-                auth = httpx.BasicAuth(self.options.client_id, self.options.client_secret)
+                auth = self._http.BasicAuth(self.options.client_id, self.options.client_secret)
             else:
                 body["client_secret"] = self.options.client_secret
         raw = await self._fetch("POST", found.token_endpoint, data=body, auth=auth)
@@ -118,14 +124,14 @@ class OidcProvider:
     async def _verified(self, token: str, nonce: str) -> dict[str, Any]:
         """Check an ID token (OpenID Connect Core 1.0, 3.1.3.7)."""
         try:
-            header = jwt.get_unverified_header(token)
+            header = self._jwt.get_unverified_header(token)
             algorithm, kid = header.get("alg"), header.get("kid")
             if algorithm not in ALGORITHMS:
                 raise _refused("algorithm")
             key = await self._key(None if kid is None else str(kid))
-            claims: dict[str, Any] = jwt.decode(
+            claims: dict[str, Any] = self._jwt.decode(
                 token,
-                jwt.PyJWK(key, algorithm=algorithm),
+                self._jwt.PyJWK(key, algorithm=algorithm),
                 algorithms=[algorithm],
                 audience=self.options.client_id,
                 issuer=self.options.issuer,
@@ -138,7 +144,7 @@ class OidcProvider:
                 },
             )
             expires_at, issued_at = float(claims["exp"]), float(claims["iat"])
-        except (jwt.PyJWTError, ValueError, TypeError) as error:
+        except (self._jwt.PyJWTError, ValueError, TypeError) as error:
             raise _refused(type(error).__name__) from None
         now = clock.now().timestamp()
         if expires_at + LEEWAY_S <= now or issued_at - LEEWAY_S > now:
@@ -207,7 +213,7 @@ class OidcProvider:
                     kept += part
                     if len(kept) > MAX_BYTES:
                         raise _refused("size")
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        except (self._http.HTTPError, self._http.InvalidURL, TimeoutError) as error:
             log.warning("oidc_unavailable", error=type(error).__name__)
             raise OidcUnavailable from None
         return bytes(kept)

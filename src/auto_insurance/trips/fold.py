@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auto_insurance.telematics.columns import Columns, empty
-from auto_insurance.trips import aggregate, calendar, detect, segment, track
-from auto_insurance.trips.compiled import compile_rules, one_at_a_time
+from auto_insurance.telematics.columns import Columns
+from auto_insurance.trips import native, segment
+from auto_insurance.trips.compiled import bases, folder_of_rules, one_at_a_time
 from auto_insurance.trips.contents import Closed, EventTuple, content_of
 from auto_insurance.trips.detect import Out
 from auto_insurance.trips.rules import TripRules
-from auto_insurance.trips.segment import CLOSING_ROOM, EVENT_ROOM, STILL_OPEN, Batch
+from auto_insurance.trips.segment import CLOSING_ROOM, DISORDER, EVENT_ROOM, FULL, Batch
 from auto_insurance.trips.state import CLOSING, EVENT, KIND_COUNT, TRIP, Longs, numbers_of
 from auto_insurance.trips.table import DeviceTable
 
@@ -47,26 +51,42 @@ def groups_of(columns: Columns) -> Groups:
     return Groups(order, device[starts].astype(np.int64), starts.astype(np.int64), ends)
 
 
-_warmth: list[float] = []
+_native: native.Native | None = None
 _one_warms = Lock()
+COMPILE_S = 300.0
 
 
 def warm() -> float:
-    """Compile the rules, or load them from the folder of compiled code; returns how many seconds that took, once.
+    """Load the rules' machine code, made before if need be; returns how many seconds that took, 0 if it was there.
 
-    Until then the rules run as the Python that they are, a hundred times slower.
+    Until then the rules run as the Python that they are, a hundred times slower. Raises ``CodeError``.
     """
+    global _native
     with _one_warms:
-        if _warmth:
-            return _warmth[0]
+        if _native is not None:
+            return 0.0
         began = time.monotonic()
-        with one_at_a_time(compile_rules((calendar, track, detect, aggregate, segment))):
-            nothing = empty()
-            folder = Folder(DeviceTable(TripRules()), TripRules())
-            folder.fold(nothing, groups_of(nothing), np.empty(0, np.int64), {})
-            folder.view(np.empty(0, np.int64), STILL_OPEN)
-        _warmth.append(time.monotonic() - began)
-        return _warmth[0]
+        folder = folder_of_rules(bases(), native.version())
+        if folder is not None:
+            _native = native.load(_made(folder))
+        else:
+            with tempfile.TemporaryDirectory() as own:
+                _native = native.load(_made(Path(own)))
+        return time.monotonic() - began
+
+
+def _made(folder: Path) -> bytes:
+    """Return what lies in the folder; the first who comes has it made."""
+    target = folder / "rules.bin"
+    with one_at_a_time(folder):
+        if not target.exists():
+            command = [sys.executable, "-m", "auto_insurance.trips.compiler", str(target)]
+            try:
+                subprocess.run(command, check=True, timeout=COMPILE_S, capture_output=True)
+            except (subprocess.SubprocessError, OSError) as error:
+                said = getattr(error, "stderr", None) or b""
+                raise native.CodeError(f"rules were not compiled: {said.decode(errors='replace')[-2000:]}") from error
+        return target.read_bytes()
 
 
 class Folder:
@@ -90,9 +110,11 @@ class Folder:
         out = self._out._replace(flagged=np.zeros(len(columns), np.bool_), cursor=np.zeros(4, np.int64))
         closed: list[Closed] = []
         clock = table.clock
-        done = False
-        while not done:
-            done = bool(segment.fold(table.tables, batch, clock, out))
+        fold, how = (_native or segment).fold, FULL
+        while how == FULL:
+            how = fold(table.tables, batch, clock, out)
+            if how == DISORDER:
+                raise ValueError("samples must come in order")
             closed += self._read(out)
             out.cursor[2:] = 0
         self._drop_old_events(slots)
@@ -101,7 +123,7 @@ class Folder:
     def view(self, slots: Longs, reason: int) -> list[Closed]:
         """Return the confirmed open trips of devices as if they ended now for a reason; nothing changes."""
         out = _new_out(len(slots) * KIND_COUNT, len(slots))
-        segment.view(self.table.tables, slots, out, reason)
+        (_native or segment).view(self.table.tables, slots, out, reason)
         return self._contents(out, out.events[: out.cursor[2]].tolist())
 
     def _batch(self, columns: Columns, groups: Groups, slots: Longs, zones: Mapping[str, str]) -> Batch:

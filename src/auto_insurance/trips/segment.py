@@ -17,7 +17,7 @@ from auto_insurance.telematics.columns import Bytes, Codes, Singles
 from auto_insurance.telematics.schemas import Quality
 from auto_insurance.trips.aggregate import band_mph, enter_slot, join_tail, shown_speed, spend, travel
 from auto_insurance.trips.calendar import Clock
-from auto_insurance.trips.compiled import compiled, entry
+from auto_insurance.trips.compiled import compiled
 from auto_insurance.trips.contents import PHONE, SPEEDING
 from auto_insurance.trips.detect import (
     SAID_NORMAL,
@@ -34,6 +34,7 @@ from auto_insurance.trips.track import MOVING, REANCHORED, UNUSABLE, flat_m, loc
 
 END_STANDSTILL, END_IGNITION, END_SILENCE, END_DRIVER, STILL_OPEN = range(5)
 """Places in ``contents.REASONS``."""
+DONE, FULL, DISORDER = range(3)
 EVENT_ROOM, CLOSING_ROOM = 32, 4
 """At most so much comes of one sample."""
 _NO_PLACE = int(Quality.NO_POSITION | Quality.NULL_ISLAND | Quality.LOW_ACCURACY)
@@ -79,11 +80,12 @@ class Tables(NamedTuple):
     limits: Rows
 
 
-@entry
-def fold(tables: Tables, batch: Batch, clock: Clock, out: Out) -> bool:
-    """Fold samples into the tables, from where ``out.cursor`` says; false if ``out`` is full before all are done.
+@compiled
+def fold(tables: Tables, batch: Batch, clock: Clock, out: Out) -> int:
+    """Fold samples into the tables, from where ``out.cursor`` says.
 
-    Raises ``ValueError`` for a sample that comes before its device's last one.
+    Returns ``DONE``; ``FULL`` if ``out`` is full before all are done; ``DISORDER`` at a sample that comes before its
+    device's last one.
     """
     cursor, order = out.cursor, batch.order
     x: Now = tables.now[0]
@@ -95,11 +97,11 @@ def fold(tables: Tables, batch: Batch, clock: Clock, out: Out) -> bool:
         for place in range(max(cursor[1], start), until):
             if cursor[2] + EVENT_ROOM > len(out.events) or cursor[3] + CLOSING_ROOM > len(out.closings):
                 cursor[1] = place
-                return False
+                return FULL
             row = order[place]
             _read(x, batch, row)
             if x.t_us < s.last_us:
-                raise ValueError("samples must come in order")
+                return DISORDER
             driver = batch.driver[row]
             s.arrival_us = max(s.arrival_us, batch.received_us[row])
             _enter_session(tables, slot, x.t_us, batch.drivers[driver], batch.zones[driver], out)
@@ -110,7 +112,7 @@ def fold(tables: Tables, batch: Batch, clock: Clock, out: Out) -> bool:
                 out.flagged[row] = x.stray
         cursor[0] += 1
         cursor[1] = until
-    return True
+    return DONE
 
 
 @compiled
@@ -354,7 +356,7 @@ def put(s: Device, t: Trip, limits: Limits, out: Out, slot: int, reason: int) ->
     hand_out_all(ended, out, slot)
 
 
-@entry
+@compiled
 def view(tables: Tables, slots: Longs, out: Out, reason: int) -> None:
     """Put what the confirmed open trips of these devices would be if they ended now; the devices stay as they are.
 

@@ -5,10 +5,17 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from auto_insurance.trips import calendar, compiled
+from auto_insurance.trips import calendar, compiled, fold, native
+from auto_insurance.trips.calendar import Clock
 from auto_insurance.trips.compiled import SOURCES, folder_of_rules, one_at_a_time
+from auto_insurance.trips.detect import Out
+from auto_insurance.trips.native import CodeError, Contents
+from auto_insurance.trips.rules import TripRules
+from auto_insurance.trips.segment import Batch, Tables
+from auto_insurance.trips.table import DeviceTable
 
 PACKAGE = "auto_insurance.trips."
 FOLDER = Path(calendar.__file__).parent
@@ -29,14 +36,14 @@ def _imported(source: str) -> set[str]:
 
 
 def _with_rules() -> set[str]:
-    """Return the files that say ``@compiled`` or ``@entry``."""
-    marks = {compiled.compiled.__name__, compiled.entry.__name__}
+    """Return the files that say ``@compiled``."""
+    mark = compiled.compiled.__name__
     return {
         file.name
         for file in FOLDER.glob("*.py")
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.FunctionDef)
-        and marks & {mark.id for mark in node.decorator_list if isinstance(mark, ast.Name)}
+        and mark in {found.id for found in node.decorator_list if isinstance(found, ast.Name)}
     }
 
 
@@ -77,6 +84,46 @@ def test_each_version_of_the_compiler_has_a_folder_of_its_own(tmp_path: Path) ->
 
 def test_who_compiles_holds_the_folder(tmp_path: Path) -> None:
     with one_at_a_time(tmp_path):
-        assert (tmp_path / "lock").exists()
-    with one_at_a_time(None):
         assert list(tmp_path.iterdir()) == [tmp_path / "lock"]
+
+
+def test_without_a_folder_to_keep_it_the_code_is_made_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fold, "bases", lambda: (tmp_path / "file" / "below",))
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setattr(fold, "_native", None)
+    assert fold.warm() > 0
+    assert fold.warm() == 0
+
+
+def test_what_is_no_code_of_ours_is_refused() -> None:
+    with pytest.raises(CodeError, match="no machine code"):
+        native.load(b"something else")
+    with pytest.raises(CodeError, match="no_such_function, which is not here"):
+        native.load(native.packed(Contents("fold", "view", ["no_such_function"], b"")))
+
+
+def test_a_compiler_that_fails_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fold, "bases", lambda: (tmp_path,))
+    monkeypatch.setattr(fold, "_native", None)
+    monkeypatch.setattr(fold, "COMPILE_S", 0.01)
+    with pytest.raises(CodeError, match="not compiled"):
+        fold.warm()
+
+
+def test_code_of_c_is_given_only_what_it_was_made_for() -> None:
+    fold.warm()
+    table = DeviceTable(TripRules())
+    tables = table.tables._replace(now=np.zeros(1, np.int64))
+    with pytest.raises(TypeError, match="not int64"):
+        fold._native.view(tables, np.zeros(0, np.int64), fold._new_out(1, 1), 0)  # type: ignore[union-attr]
+    doubled = np.zeros(4, np.int64)[::2]
+    with pytest.raises(TypeError, match="contiguous"):
+        fold._native.view(table.tables, doubled, fold._new_out(1, 1), 0)  # type: ignore[union-attr]
+
+
+def test_the_forms_are_those_of_the_rules_arguments() -> None:
+    arguments = (*Tables._fields, *Out._fields, *Clock._fields, *Batch._fields)
+    assert len(native.FOLD_FORM) == len(arguments)
+    assert len(native.VIEW_FORM) == len(Tables._fields) + len(Out._fields) + 1

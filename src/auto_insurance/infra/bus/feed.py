@@ -13,6 +13,8 @@ from auto_insurance.infra.bus.faults import describe
 from auto_insurance.infra.bus.protocol import Consumer, Record
 
 log = structlog.get_logger(__name__)
+FIRST_RECORDS = 500
+"""How many are asked for at first, before anything is known of their size."""
 Prepare = Callable[[Sequence[Record]], object]
 
 
@@ -52,6 +54,8 @@ class Feed:
         self._prepare = prepare
         self._wanted = asyncio.Event()
         self._reading: asyncio.Task[Collected] | None = None
+        self._mean_bytes = 0.0
+        """Of the records of the last batch."""
 
     def start(self) -> asyncio.Task[Collected]:
         """Begin to collect, unless that is under way."""
@@ -97,7 +101,7 @@ class Feed:
                 break
             # Waits for a first record only: for more of them, time is given in one piece.
             wait_s = 0.0 if batch.records else options.poll_timeout_s
-            some = await self._consumer.poll(options.max_records - len(batch.records), wait_s)
+            some = await self._consumer.poll(self._room(batch), wait_s)
             if not batch.records:
                 if not some and self._wanted.is_set():
                     break
@@ -105,6 +109,15 @@ class Feed:
             batch.records += some
             batch.size += sum([len(record.value) for record in some])
         return batch
+
+    def _room(self, batch: Collected) -> int:
+        """Return how many more records may come: as many as fit in if they are like those before."""
+        options = self._options
+        most, mean = options.max_records - len(batch.records), self._mean_bytes
+        if batch.records:
+            self._mean_bytes = mean = batch.size / len(batch.records)
+        fit = int((options.max_bytes - batch.size) / mean) if mean else FIRST_RECORDS
+        return max(1, min(most, fit))
 
     async def _closed(self, at: float) -> bool:
         """Let some time pass; return whether the batch is asked for and its time is up."""

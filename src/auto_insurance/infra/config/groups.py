@@ -129,7 +129,7 @@ class KafkaSettings(Group):
         "KAFKA_CLIENT_ID",
         "auto-insurance",
         "What brokers call us in their logs and quotas.",
-        pattern=r"^[\w.-]{1,200}$",
+        pattern=r"^[A-Za-z0-9_.-]{1,200}$",
     )
     replication_factor: int = setting(
         "KAFKA_REPLICATION_FACTOR",
@@ -163,7 +163,7 @@ class KafkaSettings(Group):
         "KAFKA_INSTANCE_ID",
         None,
         "Name of this worker that stays over restarts and is no other's: its consumers are static members on Kafka.",
-        pattern=r"^[\w.-]{1,200}$",
+        pattern=r"^[A-Za-z0-9_.-]{1,200}$",
     )
     max_backlog: int = setting(
         "KAFKA_MAX_BACKLOG",
@@ -175,7 +175,7 @@ class KafkaSettings(Group):
         "KAFKA_BATCH_RECORDS", 10_000, "Records that a consumer stores in one transaction at most.", ge=1, le=100_000
     )
     batch_bytes: int = setting(
-        "KAFKA_BATCH_BYTES", 8 * MIB, "Bytes of records above which a batch is closed.", ge=64 * 1024, le=64 * MIB
+        "KAFKA_BATCH_BYTES", 2 * MIB, "Bytes of records above which a batch is closed.", ge=64 * 1024, le=64 * MIB
     )
     batch_wait_ms: int = setting(
         "KAFKA_BATCH_WAIT_MS", 20, "Milliseconds that a batch which is not full waits for company.", ge=0, le=1000

@@ -211,6 +211,10 @@ def _settings(group: str, name: str, options: KafkaLogOptions) -> dict[str, Any]
         "fetch.wait.max.ms": milliseconds(options.fetch_wait_s),
         "queued.max.messages.kbytes": options.prefetch_bytes // 1024,
         "queued.min.messages": options.prefetch_records,
+        "fetch.max.bytes": options.fetch_bytes,
+        "fetch.message.max.bytes": options.fetch_partition_bytes,
+        # How soon a queue that was full is looked at again; a whole second by default, in which we would stand idle.
+        "fetch.queue.backoff.ms": 5,
         "allow.auto.create.topics": False,
         "enable.partition.eof": False,
     }

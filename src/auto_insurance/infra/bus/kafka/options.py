@@ -36,8 +36,13 @@ class KafkaLogOptions:
     max_backlog_records: int = 20_000_000
     """Records of a topic that some group has not read, above which appends are refused."""
     backlog_refresh_s: float = 1.0
-    prefetch_bytes: int = 16 * MIB
+    prefetch_bytes: int = 4 * MIB
     """What one consumer holds in memory ahead of its polls; above it, fetching pauses."""
+    fetch_bytes: int = 1 * MIB
+    """The largest answer to one fetch, compressed. It may unpack to many times that, and comes on top of
+    ``prefetch_bytes``. Not below ``max_published_bytes``."""
+    fetch_partition_bytes: int = MIB // 8
+    """The same of one partition; a larger record still comes, alone."""
     prefetch_records: int = 10_000
     fetch_wait_s: float = 0.25
     session_timeout_s: float = 20.0
