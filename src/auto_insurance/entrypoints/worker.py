@@ -18,6 +18,7 @@ from auto_insurance.trips import fold
 
 log = structlog.get_logger(__name__)
 RATE_EVERY_S = 5.0
+TRIM_EVERY_S = 2.0
 
 
 def runners(container: Container, consumers: int) -> list[Runner]:
@@ -52,6 +53,7 @@ async def work(container: Container, consumers: int, stop: asyncio.Event) -> Non
     async with asyncio.TaskGroup() as group:
         group.create_task(container.get(ImportRunner).run(stop))
         group.create_task(process.every(stop, RATE_EVERY_S, "event_rate", metrics.EventRate().sample))
+        group.create_task(process.every(stop, TRIM_EVERY_S, "heap", process.trim_heap))
         for runner in runners(container, consumers):
             group.create_task(runner.run(stop))
 

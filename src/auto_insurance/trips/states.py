@@ -59,7 +59,7 @@ class TraceOptions:
     older_s: float = 120.0
     mark_s: float = 6 * 3600.0
     keep_marks_s: float = 31 * 86_400.0
-    recent_samples: int = 150_000
+    recent_samples: int = 80_000
 
 
 class StateCache:

@@ -147,9 +147,9 @@ class DeviceTable:
         self._free.append(slot)
 
     def _grow(self) -> None:
-        """Make room for a quarter more."""
+        """Make room for an eighth more."""
         tables = self.tables
-        more = max(FIRST_ROWS, len(tables.devices) // 4)
+        more = max(FIRST_ROWS, len(tables.devices) // 8)
         self.tables = tables._replace(
             devices=np.concatenate([tables.devices, np.zeros(more, DEVICE)]),
             trips=np.concatenate([tables.trips, np.zeros(more, TRIP)]),
