@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from uuid import UUID
@@ -21,10 +22,13 @@ from auto_insurance.pricing.replay_service import Replays
 from auto_insurance.privacy.errors import ErasureBlocked, ErasureClosed, ProofNotFound
 from auto_insurance.privacy.schemas import Proof
 from auto_insurance.privacy.service import ErasureService, RetentionService
+from auto_insurance.risk.service import RiskService
+from auto_insurance.risk.vectors import Vectors
 from auto_insurance.telematics import archive_files, repository_archives
 from auto_insurance.telematics.archive_reads import ArchiveReader
 from tests.integration.privacy.conftest import DEVICE, ME, OLD_MONTH, Traces, drive_of
 from tests.integration.trips.conftest import Worker
+from tests.support.caches import listening
 from tests.support.product import client_of
 from tests.support.scoring import TODAY, add_trip
 
@@ -66,6 +70,22 @@ async def test_nothing_is_left_of_a_driver_anywhere(container: Container, reques
         reader = ArchiveReader(archive_options(container.settings))
         other = await reader.events(uow, "DRV002", OLD_MONTH.start, OLD_MONTH.end)
     assert len(other) == 60
+
+
+async def test_a_kept_feature_vector_goes_too(container: Container, request_id: UUID, traces: Traces) -> None:
+    risk, place = container.get(RiskService), container.get(Vectors).place(ME)
+    async with listening(container.cache):
+        while container.cache.listener is None or not container.cache.listener.settled:
+            await asyncio.sleep(0.02)
+        async with container.database.read() as uow:
+            await risk.preview(uow, [ME], "test", risk.window_days)
+        assert place.name in await traces.in_redis()
+        assert container.cache.peek(place) is not None
+        proof = await erase(container, request_id)
+        assert container.cache.peek(place) is None
+    assert await traces.in_redis() == []
+    steps = {step["name"]: step["changed"] for step in proof.document["steps"]}
+    assert steps["cache"] == 4  # the vector, a generation that names the driver, and what was there before
 
 
 async def test_a_proof_tells_what_was_there_and_cannot_be_changed(container: Container, request_id: UUID) -> None:
