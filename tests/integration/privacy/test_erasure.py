@@ -181,6 +181,8 @@ async def test_a_rewritten_month_survives_a_death_between_its_files_and_its_row(
     assert traces.in_archive() == []
     assert (await container.get(ErasureService).verify(proof.proof_id)).holds
     assert len(list(traces.archive.rglob("manifest.json"))) == 1
+    [step] = [step for step in proof.document["steps"] if step["name"] == f"archive:{OLD_MONTH}"]
+    assert (step["changed"], step["after"]) == (60, {"driver_rows": 0})
 
 
 async def test_late_events_of_the_device_are_not_stored(container: Container, request_id: UUID) -> None:
