@@ -15,7 +15,7 @@ from uuid import UUID
 
 from auto_insurance import bootstrap
 from auto_insurance.infra.db import holdings
-from auto_insurance.privacy import repository, steps
+from auto_insurance.privacy import repository
 from auto_insurance.privacy.cache_keys import CacheEraser
 from auto_insurance.privacy.service import ErasureService
 from auto_insurance.telematics import repository_archives
@@ -50,7 +50,6 @@ def arm(point: str) -> None:
         return done
 
     setattr(owner, name, deadly)
-    assert steps.holding_sql is holdings
 
 
 async def main(request_id: UUID, database_url: str, redis_url: str, archive: str) -> None:
