@@ -14,4 +14,5 @@ ALL = (
     "quotes",
     "rating",
     "cache",
+    "vectors",
 )

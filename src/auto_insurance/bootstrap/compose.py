@@ -7,6 +7,7 @@ from importlib import import_module
 
 from auto_insurance.audit.service import AuditSequencer, AuditService, SequencerOptions
 from auto_insurance.bootstrap.container import Container, metadata
+from auto_insurance.bootstrap.keys import keys
 from auto_insurance.claims import service as claims_services
 from auto_insurance.drivers.service import DriverService
 from auto_insurance.identity.service import DeviceKeyService, KeyOptions, Passwords, UserService
@@ -35,6 +36,7 @@ from auto_insurance.risk.priceable import PriceableScores
 from auto_insurance.risk.registry import ModelRegistry, RegistryOptions
 from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.service import RiskOptions, RiskService
+from auto_insurance.risk.vectors import Vectors
 from auto_insurance.telematics.archive import Archiver
 from auto_insurance.telematics.archive_reads import ArchiveReader
 from auto_insurance.telematics.archive_steps import ArchiveOptions
@@ -90,13 +92,16 @@ def _compose(container: Container) -> None:
     telematics = TelematicsService(ingest_policy(settings), ArchiveReader(archive_options(settings)))
     users = UserService(database, passwords)
     known = settings.telematics
-    keys = DeviceKeyService(database, KeyOptions(fresh_s=known.device_key_cache_s, stale_s=known.device_key_stale_s))
-    drivers = DriverService(users, keys)
+    device_keys = DeviceKeyService(
+        database, KeyOptions(fresh_s=known.device_key_cache_s, stale_s=known.device_key_stale_s)
+    )
+    drivers = DriverService(users, device_keys)
     contacts = ContactBook(database)
     archive = ArchiveWatch(database, telematics.policy.archived)
     trips = TripService()
     models = ModelRegistry(_registry(settings))
-    risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings))
+    vectors = Vectors(container.cache, keys(settings)["features"], settings.ml.window_days)
+    risk = RiskService(trips, drivers, models, RiskOptions(settings.ml.window_days), predictor(settings), vectors)
     plans = PlanRegistry()
     limiter = RateLimiter(container.redis)
     pricing = PricingService(drivers, PriceableScores(risk), plans, QuoteOptions(settings.pricing.quote_days))
@@ -106,7 +111,7 @@ def _compose(container: Container) -> None:
         AuditSequencer(database, SequencerOptions(anchor_file=settings.audit.anchor_file)),
         passwords,
         users,
-        keys,
+        device_keys,
         drivers,
         telematics,
         contacts,
@@ -117,6 +122,7 @@ def _compose(container: Container) -> None:
         trips,
         TripDisputes(),
         models,
+        vectors,
         risk,
         RiskReports(risk, drivers),
         DueScores(risk, DueOptions(timedelta(seconds=settings.ml.debounce_s))),

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
-from functools import cache
 
 from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
 from auto_insurance.bootstrap.container import Container
+from auto_insurance.bootstrap.keys import keys
 from auto_insurance.drivers.service import DriverService
 from auto_insurance.identity.deps import rule_about_driver
 from auto_insurance.identity.service import AuthService
 from auto_insurance.infra.cache.keys import CacheKey
-from auto_insurance.infra.config import Settings
-from auto_insurance.infra.db.touched import Aspect
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.infra.http.app import API_PREFIX
 from auto_insurance.infra.http.pagination import Page, PageRequest
@@ -34,38 +31,9 @@ from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.schemas import RiskScoreOut
 from auto_insurance.risk.service import RiskService
 
-DRIVER, TRIPS, SCORE, PREMIUM = Aspect.DRIVER, Aspect.TRIPS, Aspect.SCORE, Aspect.PREMIUM
 PAGES = {"page": Bounds(1, 1, 20), "page_size": Bounds(20, 1, 100)}
 """Further pages take the route: they are asked for seldom, and there is no end of them."""
 MONTH_DAYS = 31
-
-
-def keys(settings: Settings) -> dict[str, CacheKey]:
-    """Return every key by its name; the same ones for the same lives, since places are told apart by their key."""
-    return _keys(settings.cache.ttl_default_s, settings.cache.ttl_risk_score_s)
-
-
-@cache
-def _keys(usual: float, score: float) -> dict[str, CacheKey]:
-    def key(name: str, ttl_s: float, purged_by: set[Aspect], about: str, *, daily: bool = False) -> CacheKey:
-        return CacheKey(name, ttl_s, frozenset(purged_by), about, daily)
-
-    found = (
-        key("driver", usual, {DRIVER}, "A driver's facts and contact fields."),
-        key("summary", usual, {DRIVER, TRIPS, SCORE, PREMIUM}, "The numbers of a driver's first page.", daily=True),
-        key("statistics", usual, {DRIVER, TRIPS}, "Rates of a period that ends when the answer is made."),
-        key("trips", usual, {TRIPS}, "A page of a driver's trips."),
-        key("trips_summary", usual, {DRIVER, TRIPS}, "Totals over all trips."),
-        key("alerts", usual, {DRIVER, TRIPS}, "A page of crashes and severe events."),
-        key("risk_factors", score, {DRIVER, SCORE}, "What moves the newest score."),
-        key("score", score, {DRIVER, SCORE}, "The newest risk score."),
-        key("breakdown", score, {DRIVER, SCORE}, "The newest risk score with all that is behind it."),
-        key("risk_history", usual, {DRIVER, SCORE}, "A page of a driver's scores."),
-        key("price", usual, {DRIVER, PREMIUM}, "The charged premium of today and the indicated one.", daily=True),
-        key("worksheet", usual, {DRIVER, PREMIUM}, "The worksheets of both premiums.", daily=True),
-        key("price_history", usual, {DRIVER, PREMIUM}, "A page of the versions of a driver's premium."),
-    )
-    return {one.name: one for one in found}
 
 
 def reads(container: Container) -> list[Read]:
@@ -182,8 +150,3 @@ def _of_prices(container: Container, known: dict[str, CacheKey]) -> list[Read]:
         Read("/pricing/{driver_id}/breakdown", known["worksheet"], breakdown, writes=True),
         Read("/pricing/{driver_id}/history", known["price_history"], history, months),
     ]
-
-
-def all_keys(settings: Settings) -> Sequence[CacheKey]:
-    """Return every key, for the documentation's test."""
-    return tuple(keys(settings).values())

@@ -9,7 +9,7 @@ import structlog
 from pydantic import BaseModel
 
 from auto_insurance.bootstrap.container import Container
-from auto_insurance.bootstrap.reads import keys
+from auto_insurance.bootstrap.keys import keys
 from auto_insurance.drivers.service import DriverService
 from auto_insurance.infra.cache.keys import Place
 from auto_insurance.infra.cache.warming import Bodies, Warmth, warm
@@ -20,6 +20,7 @@ from auto_insurance.pricing.service import PricingService
 from auto_insurance.pricing.views import current_out
 from auto_insurance.risk.schemas import RiskScoreOut
 from auto_insurance.risk.service import RiskService
+from auto_insurance.risk.vectors import Vectors
 from auto_insurance.risk.views import model_out
 
 log = structlog.get_logger(__name__)
@@ -29,7 +30,7 @@ def warmth(container: Container) -> Warmth:
     """Return what to make ahead, for a composed container."""
     settings, known = container.settings.read_cache, keys(container.settings)
     drivers, portal = container.get(DriverService), container.get(PortalService)
-    risk, pricing = container.get(RiskService), container.get(PricingService)
+    risk, pricing, vectors = container.get(RiskService), container.get(PricingService), container.get(Vectors)
 
     def at(name: str, driver_id: str) -> Place:
         facet = f"@{risk.model.version}" if name == "score" else ""
@@ -62,11 +63,14 @@ def warmth(container: Container) -> Warmth:
                 made[at("summary", driver_id)] = pages.summary
                 made[at("statistics", driver_id)] = pages.statistics
                 made[at("trips_summary", driver_id)] = pages.trips_summary
-        return {place: answer.model_dump_json(by_alias=True).encode() for place, answer in made.items()}
+            kept = {vectors.place(d): body for d, body in (await risk.vectors(uow, driver_ids)).items()}
+        return kept | {place: answer.model_dump_json(by_alias=True).encode() for place, answer in made.items()}
 
-    names = ("driver", "summary", "statistics", "trips_summary", "score", "price")
-    return Warmth(active, make, lambda driver_id: [at(name, driver_id) for name in names],
-        settings.warm_drivers, settings.warm_s)  # fmt: skip
+    def places(driver_id: str) -> Sequence[Place]:
+        names = ("driver", "summary", "statistics", "trips_summary", "score", "price")
+        return [vectors.place(driver_id), *(at(name, driver_id) for name in names)]
+
+    return Warmth(active, make, places, settings.warm_drivers, settings.warm_s)
 
 
 async def warm_up(container: Container, stop: asyncio.Event) -> None:

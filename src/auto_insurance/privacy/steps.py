@@ -64,6 +64,7 @@ class Steps:
         # What is there is looked for anew, whatever was done: a month may have been archived meanwhile.
         for month, rows in (await self._keepers.archive.holds(self._subject.driver_id)).items():
             await self._month(month, rows)
+        await self._rewritten_before()
         if "cache" not in done:
             await self._cache()
         for number, forgetter in enumerate(self._keepers.forgetters):
@@ -100,6 +101,14 @@ class Steps:
         erased = await self._keepers.archive.erase(month, self._subject.driver_id)
         facts = {"driver_rows": 0} if erased is None else {"driver_rows": 0, **asdict(erased)}
         await self._end(name, facts, 0 if erased is None else erased.removed)
+
+    async def _rewritten_before(self) -> None:
+        """End the steps of months that an attempt wrote anew and died before it could note that."""
+        async with self._database.read() as uow:
+            known = await repository.steps_of(uow, self._request_id)
+        for name, step in known.items():
+            if name.startswith("archive:") and step.done_at is None:
+                await self._end(name, {"driver_rows": 0}, step.before["driver_rows"])
 
     async def _cache(self) -> None:
         await self._begin("cache", {})

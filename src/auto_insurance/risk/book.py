@@ -20,6 +20,7 @@ from auto_insurance.kernel import clock, ids
 from auto_insurance.kernel.events import new_event
 from auto_insurance.risk import repository, repository_models, repository_runs
 from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.driving import AHEAD, beside
 from auto_insurance.risk.errors import RunUnderWay
 from auto_insurance.risk.exposure import credibility
 from auto_insurance.risk.features import Doubles, extract_all
@@ -27,8 +28,8 @@ from auto_insurance.risk.repository_models import ShadowRow
 from auto_insurance.risk.repository_runs import BookRun
 from auto_insurance.risk.scale import category
 from auto_insurance.risk.schemas import ScoreBasis
-from auto_insurance.risk.scoring import beside, predict_all
-from auto_insurance.risk.service import AHEAD, RiskService
+from auto_insurance.risk.scoring import predict_all
+from auto_insurance.risk.service import RiskService
 from auto_insurance.trips.schemas import BookTotals
 
 log = structlog.get_logger(__name__)

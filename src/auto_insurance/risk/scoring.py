@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 
-from auto_insurance.drivers.schemas import DriverFacts
 from auto_insurance.infra import metrics
 from auto_insurance.kernel import clock, ids
 from auto_insurance.risk import artefacts
 from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.driving import Driving
 from auto_insurance.risk.explain import reasons
 from auto_insurance.risk.exposure import credibility
-from auto_insurance.risk.features import Doubles, driver_features, extract, of_facts
+from auto_insurance.risk.features import Doubles, FeatureValues, extract
 from auto_insurance.risk.model import Prediction, Predictions
 from auto_insurance.risk.predictor import Predictor, measure
 from auto_insurance.risk.scale import category
-from auto_insurance.risk.schemas import RiskScore, ScoreBasis, TripScore
+from auto_insurance.risk.schemas import RiskScore, TripScore
 from auto_insurance.risk.trip_score import judge_trip
-from auto_insurance.trips.schemas import TripFacts, TripTotals
-
-
-@dataclass(frozen=True, slots=True)
-class Driving:
-    """A driver's totals, the window that they are of, and whether it is the current one; what is known beside."""
-
-    totals: TripTotals
-    window_from: datetime
-    window_to: datetime
-    basis: ScoreBasis
-    facts: DriverFacts | None = None
+from auto_insurance.trips.schemas import TripFacts
 
 
 def load_model(name: str = artefacts.DEFAULT_MODEL) -> ScoringModel:
@@ -51,7 +39,7 @@ async def score_all(
     predictor: Predictor, loaded: ScoringModel, drivers: Sequence[Driving], reason: str
 ) -> list[RiskScore]:
     """Return a score per driver with one call of the model; without miles it is the portfolio's mean."""
-    rows = [driver_features(one.totals, beside(one.facts, one.window_to.date())) for one in drivers]
+    rows = [one.features for one in drivers]
     predictions = await predictor.predict(loaded.model, rows)
     now = clock.now()
     return [
@@ -65,13 +53,6 @@ async def score_all(
         )
         for driving, row, prediction in zip(drivers, rows, predictions, strict=True)
     ]
-
-
-def beside(facts: DriverFacts | None, on: date) -> dict[str, float | None]:
-    """Return the features of a driver's facts as of a day."""
-    if facts is None:
-        return of_facts(None, None, on)
-    return of_facts(facts.licence_date, None if facts.vehicle is None else facts.vehicle.year, on)
 
 
 def predict_all(loaded: ScoringModel, features: Mapping[str, Doubles]) -> Predictions:
@@ -104,7 +85,7 @@ def score_trip(loaded: ScoringModel, trip: TripFacts) -> TripScore:
 def _score(
     loaded: ScoringModel,
     driving: Driving,
-    features: dict[str, float | None],
+    features: FeatureValues,
     prediction: Prediction,
     now: datetime,
     reason: str,
@@ -123,7 +104,7 @@ def _score(
         relativity=prediction.relativity,
         model_version=info.version,
         features_version=info.features_version,
-        features=features,
+        features=dict(features),
         contributions=reasons(prediction.contributions),
         trip_count=totals.trip_count,
         window_from=driving.window_from,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 from uuid import UUID
-
-import msgspec
 
 from auto_insurance.contracts import topics
 from auto_insurance.contracts.risk import RISK_SCORE_CALCULATED, RiskScoreCalculated
@@ -18,43 +16,36 @@ from auto_insurance.infra import tracing
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import clock
 from auto_insurance.kernel.events import new_event
-from auto_insurance.risk import repository
+from auto_insurance.risk import driving, repository
 from auto_insurance.risk.artefacts import ScoringModel
+from auto_insurance.risk.driving import DrivingReader
 from auto_insurance.risk.explain import without_advice
 from auto_insurance.risk.exposure import credibility
 from auto_insurance.risk.features import driver_features
 from auto_insurance.risk.model import ModelInfo
 from auto_insurance.risk.predictor import Predictor
 from auto_insurance.risk.registry import ModelRegistry
-from auto_insurance.risk.schemas import Judgement, RiskScore, ScoreBasis, TripScore
-from auto_insurance.risk.scoring import Driving, score_all, score_trip
+from auto_insurance.risk.schemas import Judgement, RiskScore, TripScore
+from auto_insurance.risk.scoring import score_all, score_trip
 from auto_insurance.risk.shadow import shadow
-from auto_insurance.trips.schemas import TripFacts, TripSums, TripTotals
+from auto_insurance.risk.vectors import Vectors, encode
+from auto_insurance.trips.schemas import TripFacts, TripTotals
 
-EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-AHEAD = timedelta(minutes=10)
-"""A device's clock may run ahead of ours by some minutes, and a trip with it."""
 MIN_OBSERVED_DAYS = 30.0
 """Fewer days of driving are not made into a year."""
 DAYS_PER_YEAR = 365.25
 
 
-class TripReader(Protocol):
+class TripReader(driving.TripReader, Protocol):
     """What scoring needs of the trips service."""
-
-    async def totals(
-        self, uow: UnitOfWork, driver_ids: Sequence[str], since: datetime, until: datetime
-    ) -> dict[str, TripTotals]: ...
 
     async def get(self, uow: UnitOfWork, trip_id: UUID) -> TripFacts | None: ...
 
 
-class DriverReader(Protocol):
+class DriverReader(driving.FactsReader, Protocol):
     """What scoring needs of the drivers service. ``facts`` raises an error of kind not_found."""
 
     async def facts(self, uow: UnitOfWork, driver_id: str) -> DriverFacts: ...
-
-    async def facts_many(self, uow: UnitOfWork, driver_ids: Collection[str]) -> dict[str, DriverFacts]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +65,7 @@ class RiskService:
         models: ModelRegistry | None = None,
         options: RiskOptions | None = None,
         predictor: Predictor | None = None,
+        vectors: Vectors | None = None,
     ) -> None:
         self._trips = trips
         self._drivers = drivers
@@ -81,6 +73,7 @@ class RiskService:
         self._predictor = predictor or Predictor()
         self._options = options or RiskOptions()
         self._consents = ConsentService()
+        self._driving = DrivingReader(trips, drivers, timedelta(days=self._options.window_days), vectors)
 
     @property
     def model(self) -> ModelInfo:
@@ -118,7 +111,7 @@ class RiskService:
     async def score_drivers(self, uow: UnitOfWork, driver_ids: Sequence[str], reason: str) -> list[RiskScore]:
         """Score several drivers with one call of the model; scores in the order of ``driver_ids``."""
         await self._models.refresh(uow)
-        driving = await self._driving(uow, driver_ids)
+        driving = await self._driving.of(uow, driver_ids)
         scores = await score_all(self._predictor, self.loaded, driving, reason)
         await repository.add_scores(uow, scores)
         if self._models.challenger is not None:
@@ -132,7 +125,11 @@ class RiskService:
 
     async def preview(self, uow: UnitOfWork, driver_ids: Sequence[str], reason: str, days: int) -> list[RiskScore]:
         """Score several drivers by their last ``days`` of driving; nothing is stored."""
-        return await score_all(self._predictor, self.loaded, await self._driving(uow, driver_ids, days), reason)
+        return await score_all(self._predictor, self.loaded, await self._driving.of(uow, driver_ids, days), reason)
+
+    async def vectors(self, uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str, bytes]:
+        """Return drivers' latest feature vectors as they are kept, in a number of statements that does not grow."""
+        return {d: encode(vector) for d, vector in (await self._driving.vectors(uow, driver_ids)).items()}
 
     async def latest(self, uow: UnitOfWork, driver_id: str) -> RiskScore | None:
         """Return the driver's newest score, None before the first."""
@@ -222,10 +219,10 @@ class RiskService:
         trip = await self._trips.get(uow, trip_id)
         if trip is None or trip.status != "completed" or trip.driver_id != driver_id:
             return None
-        [driving] = await self._driving(uow, [driver_id])
+        [driving] = await self._driving.of(uow, [driver_id])
         if not driving.window_from <= trip.start_time < driving.window_to:
             return None
-        now, without = await score_all(self._predictor, self.loaded, [driving, _without(driving, trip)], "what_if")
+        now, without = await score_all(self._predictor, self.loaded, [driving, driving.without(trip)], "what_if")
         return now, without
 
     def expected_claims_per_year(self, score: RiskScore) -> float | None:
@@ -252,42 +249,3 @@ class RiskService:
             simulated=score.simulated,
             may_price=self._models.may_price(simulated=score.simulated),
         )
-
-    async def _driving(self, uow: UnitOfWork, driver_ids: Sequence[str], days: int | None = None) -> list[Driving]:
-        """Return each driver's window: up to now, or up to the last trip where there is no newer one."""
-        until = clock.now()
-        window = timedelta(days=days or self._options.window_days)
-        since = until - window
-        recent = await self._trips.totals(uow, driver_ids, since, until + AHEAD)
-        missing = [driver_id for driver_id in driver_ids if not _has_trips(recent.get(driver_id))]
-        ever = await self._trips.totals(uow, missing, EARLIEST, until + AHEAD) if missing else {}
-        facts = await self._drivers.facts_many(uow, driver_ids)
-        found: list[Driving] = []
-        for driver_id in driver_ids:
-            last = ever.get(driver_id)
-            if driver_id not in missing:
-                driving = Driving(recent[driver_id], since, until, ScoreBasis.RECENT)
-            elif last is not None and _has_trips(last) and last.last_end is not None:
-                driving = await self._older(uow, driver_id, last.last_end, window)
-            else:
-                driving = Driving(TripTotals(driver_id=driver_id), since, until, ScoreBasis.NONE)
-            found.append(replace(driving, facts=facts.get(driver_id)))
-        return found
-
-    async def _older(self, uow: UnitOfWork, driver_id: str, last_end: datetime, window: timedelta) -> Driving:
-        until = last_end + timedelta(microseconds=1)
-        since = until - window
-        totals = (await self._trips.totals(uow, [driver_id], since, until))[driver_id]
-        return Driving(totals, since, until, ScoreBasis.OLDER)
-
-
-def _has_trips(totals: TripTotals | None) -> bool:
-    return totals is not None and totals.trip_count > 0
-
-
-def _without(driving: Driving, trip: TripFacts) -> Driving:
-    """Take a trip out of what adds up; maxima stay, no feature is made of them."""
-    totals = driving.totals
-    rest = {name: getattr(totals, name) - getattr(trip, name) for name in TripSums.__struct_fields__}
-    rest = {name: max(0, value) for name, value in rest.items()}
-    return replace(driving, totals=msgspec.structs.replace(totals, trip_count=totals.trip_count - 1, **rest))

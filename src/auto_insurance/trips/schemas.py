@@ -87,6 +87,16 @@ class TripFacts(TripSums, frozen=True, kw_only=True):
     end_reason: str | None
 
 
+class TripsSeen(msgspec.Struct, frozen=True, kw_only=True):
+    """Which trips, in which revisions: two that are equal are of the same trips, and sums over them are equal."""
+
+    trip_count: int = 0
+    revisions: int = 0
+    first_start: datetime | None = None
+    last_end: datetime | None = None
+    changed_at: datetime | None = None
+
+
 class TripTotals(TripSums, frozen=True, kw_only=True):
     """A driver's completed trips that started in [since, until)."""
 
@@ -95,6 +105,14 @@ class TripTotals(TripSums, frozen=True, kw_only=True):
     max_speed_mph: float = 0.0
     first_start: datetime | None = None
     last_end: datetime | None = None
+    revisions: int = 0
+    """Sum of the trips' revisions; it and ``changed_at`` are known of stored trips alone."""
+    changed_at: datetime | None = None
+
+    @property
+    def seen(self) -> TripsSeen:
+        """What these trips are told apart by."""
+        return TripsSeen(**{name: getattr(self, name) for name in TripsSeen.__struct_fields__})
 
 
 class TripEvent(msgspec.Struct, frozen=True, kw_only=True):

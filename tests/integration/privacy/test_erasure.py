@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import timedelta
 from uuid import UUID
@@ -13,6 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from auto_insurance.bootstrap import Container, archive_options
 from auto_insurance.bootstrap.privacy import HOLDINGS
 from auto_insurance.infra.db.holdings import Fate
+from auto_insurance.infra.db.partitions import Month
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.kernel import ids
 from auto_insurance.kernel.clock import to_us
@@ -21,10 +23,14 @@ from auto_insurance.pricing.replay_service import Replays
 from auto_insurance.privacy.errors import ErasureBlocked, ErasureClosed, ProofNotFound
 from auto_insurance.privacy.schemas import Proof
 from auto_insurance.privacy.service import ErasureService, RetentionService
+from auto_insurance.risk.service import RiskService
+from auto_insurance.risk.vectors import Vectors
 from auto_insurance.telematics import archive_files, repository_archives
 from auto_insurance.telematics.archive_reads import ArchiveReader
+from auto_insurance.telematics.service import ArchiveEraser
 from tests.integration.privacy.conftest import DEVICE, ME, OLD_MONTH, Traces, drive_of
 from tests.integration.trips.conftest import Worker
+from tests.support.caches import listening
 from tests.support.product import client_of
 from tests.support.scoring import TODAY, add_trip
 
@@ -66,6 +72,22 @@ async def test_nothing_is_left_of_a_driver_anywhere(container: Container, reques
         reader = ArchiveReader(archive_options(container.settings))
         other = await reader.events(uow, "DRV002", OLD_MONTH.start, OLD_MONTH.end)
     assert len(other) == 60
+
+
+async def test_a_kept_feature_vector_goes_too(container: Container, request_id: UUID, traces: Traces) -> None:
+    risk, place = container.get(RiskService), container.get(Vectors).place(ME)
+    async with listening(container.cache):
+        while container.cache.listener is None or not container.cache.listener.settled:
+            await asyncio.sleep(0.02)
+        async with container.database.read() as uow:
+            await risk.preview(uow, [ME], "test", risk.window_days)
+        assert place.name in await traces.in_redis()
+        assert container.cache.peek(place) is not None
+        proof = await erase(container, request_id)
+        assert container.cache.peek(place) is None
+    assert await traces.in_redis() == []
+    steps = {step["name"]: step["changed"] for step in proof.document["steps"]}
+    assert steps["cache"] == 4  # the vector, a generation that names the driver, and what was there before
 
 
 async def test_a_proof_tells_what_was_there_and_cannot_be_changed(container: Container, request_id: UUID) -> None:
@@ -161,6 +183,28 @@ async def test_a_rewritten_month_survives_a_death_between_its_files_and_its_row(
     assert traces.in_archive() == []
     assert (await container.get(ErasureService).verify(proof.proof_id)).holds
     assert len(list(traces.archive.rglob("manifest.json"))) == 1
+
+
+async def test_a_month_rewritten_before_a_death_is_told_in_the_proof(
+    container: Container, request_id: UUID, traces: Traces, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ArchiveEraser.erase
+
+    async def die(eraser: ArchiveEraser, month: Month, driver_id: str) -> None:
+        await real(eraser, month, driver_id)
+        raise Killed
+
+    monkeypatch.setattr(ArchiveEraser, "erase", die)
+    with pytest.raises(Killed):
+        await erase(container, request_id)
+    monkeypatch.setattr(ArchiveEraser, "erase", real)
+    proof = await container.get(ErasureService).run(request_id)
+    [step] = [step for step in proof.document["steps"] if step["name"] == f"archive:{OLD_MONTH}"]
+    assert (step["changed"], step["after"]) == (60, {"driver_rows": 0})
+    async with container.database.read() as uow:
+        state = await container.get(ErasureService).state(uow, request_id)
+    assert all(step.done_at for step in state.steps)
+    assert traces.in_archive() == []
 
 
 async def test_late_events_of_the_device_are_not_stored(container: Container, request_id: UUID) -> None:

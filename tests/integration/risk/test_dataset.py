@@ -10,7 +10,10 @@ import pytest
 
 from auto_insurance.contracts.claims import CLAIM_REPORTED, ClaimState
 from auto_insurance.contracts.policies import POLICY_BOUND, InForce, PolicyChanged
-from auto_insurance.drivers.service import DriverService
+from auto_insurance.drivers.schemas import Purpose
+from auto_insurance.drivers.schemas_consents import ConsentChange, ConsentsChange
+from auto_insurance.drivers.service import ConsentService, DriverService
+from auto_insurance.kernel import ids
 from auto_insurance.kernel.clock import FrozenClock
 from auto_insurance.kernel.events import new_event
 from auto_insurance.risk.claims_handlers import claims_subscription, policies_subscription
@@ -135,6 +138,64 @@ async def test_training_reads_the_file(book: World) -> None:
     assert (len(data), data.claims.sum(), len(set(data.groups.tolist()))) == (5, 1.0, 2)
     assert data.period_end is not None
     assert isinstance(frame, pl.DataFrame)
+
+
+async def allow(world: World, driver_id: str, granted: bool, purpose: Purpose = Purpose.TRAINING) -> None:
+    decision = ConsentChange(purpose=purpose.value, granted=granted, version=1 if granted else None)
+    async with world.db.begin() as uow:
+        change = ConsentsChange(consents=[decision])
+        await ConsentService().decide(uow, driver_id, change, decided_by=ids.new_uuid(), source="driver")
+
+
+def regions(made: Dataset) -> set[str]:
+    """Return whose rows are in it: the two drivers live in different states."""
+    return set(made.frame["region"].to_list())
+
+
+async def test_who_does_not_allow_it_is_not_learned_from(book: World) -> None:
+    assert regions(await build(book)) == {"CA", "IL"}  # the default: nobody has decided
+    await allow(book, "DRV001", False)
+    made = await build(book)
+    assert regions(made) == {"IL"}
+    assert (made.drivers, made.withheld) == (1, 1)
+    # Neither miles nor claims of that driver are in any figure of the set.
+    assert sum(made.frame["miles"].to_list()) == 100.0
+    assert (made.claims, made.claims_without_driving, made.claims_without_cover) == (0, 0, 1)
+
+
+async def test_a_consent_that_is_given_and_withdrawn_holds_for_what_is_made_from_then_on(
+    book: World, frozen: FrozenClock
+) -> None:
+    """The decision of the moment counts for all periods, those from before it included: none is learned from again."""
+    await allow(book, "DRV001", False)
+    without = (await build(book)).frame
+    frozen.advance(timedelta(days=1))
+    await allow(book, "DRV001", True)
+    with_it = await build(book)
+    assert regions(with_it) == {"CA", "IL"}
+    assert with_it.withheld == 0
+    frozen.advance(timedelta(days=1))
+    await allow(book, "DRV001", False)
+    again = await build(book)
+    assert again.frame.equals(without)
+    assert again.withheld == 1
+    terms = await build(book, DatasetRequest(*YEAR, PeriodKind.TERM))
+    assert (regions(terms), terms.withheld) == ({"IL"}, 1)
+    frozen.set(day(3, 1))  # a data set as of before: what is allowed is asked for now, not then
+    assert (await build(book, DatasetRequest(day(1, 1), day(3, 20)))).withheld == 1
+
+
+async def test_another_purpose_decides_nothing_here(book: World) -> None:
+    await allow(book, "DRV001", False, Purpose.COACHING)
+    made = await build(book)
+    assert (regions(made), made.withheld) == ({"CA", "IL"}, 0)
+
+
+async def test_where_nobody_allows_it_there_is_nothing(book: World) -> None:
+    for driver_id in ("DRV001", "DRV002"):
+        await allow(book, driver_id, False)
+    with pytest.raises(NothingToLearnFrom):
+        await build(book)
 
 
 async def test_nothing_to_learn_from_is_said(world: World, frozen: FrozenClock) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 import zipfile
 from datetime import timedelta
 from pathlib import Path
@@ -12,12 +13,14 @@ import httpx
 import pytest
 from sqlalchemy import update
 
+from auto_insurance.infra import metrics
 from auto_insurance.kernel.clock import FrozenClock
 from auto_insurance.risk.api import router
 from auto_insurance.risk.features import BEHAVIOUR
 from auto_insurance.risk.models import risk_models
 from auto_insurance.risk.packages import pack
 from auto_insurance.risk.registry import ModelRegistry, RegistryOptions
+from auto_insurance.risk.scoring import load_model
 from auto_insurance.risk.service import RiskService
 from auto_insurance.trips.service import TripService
 from tests.support.driving_model import write_model
@@ -47,6 +50,36 @@ def package(tmp_path: Path) -> bytes:
 
 async def add(client: httpx.AsyncClient, version: str, content: bytes) -> httpx.Response:
     return await client.post("/risk/models", params={"version": version}, content=content, headers=ZIP)
+
+
+async def test_each_loading_of_a_model_is_timed(driven: World, package: bytes, frozen: FrozenClock) -> None:
+    def shown() -> float:
+        value = metrics.REGISTRY.get_sample_value("ml_model_load_seconds")
+        assert value is not None
+        return value
+
+    async def scored_by(version: str) -> None:
+        async with driven.client(router, admin=True) as client:
+            again = (await client.post("/risk/DRV002/recalculate-risk")).json()
+        assert again["model_version"] == version
+
+    async with driven.client(router, admin=True) as client:
+        await add(client, "tables-1", package)
+        began = time.perf_counter()
+        metrics.ML_MODEL_LOAD_SECONDS.set(-1.0)
+        await scored_by("driving-2")
+        assert shown() == -1.0, "the model in use is loaded already"
+        frozen.advance(timedelta(seconds=1))
+        await client.post("/risk/models/tables-1/activate", json={"note": "better"})
+        await scored_by("tables-1")
+        first = shown()
+        assert 0 < first < time.perf_counter() - began
+        await scored_by("tables-1")
+        assert shown() == first, "nothing was loaded again"
+    began = time.perf_counter()
+    load_model()  # as a new process does
+    assert 0 < shown() < time.perf_counter() - began
+    assert shown() != first
 
 
 async def test_a_model_on_its_way_to_champion_and_back(driven: World, package: bytes, frozen: FrozenClock) -> None:

@@ -9,7 +9,9 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from auto_insurance.admin.business_metrics import collect
 from auto_insurance.contracts import topics
+from auto_insurance.infra import metrics
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.kernel.clock import from_us
 from auto_insurance.kernel.outcome import Dead, Drop, Ok
@@ -266,3 +268,23 @@ async def test_units_suspected_are_kept_with_the_state(worker: Worker, db: Datab
     await worker.send(drive.samples)
     async with db.read() as uow:
         assert await uow.conn.scalar(text("SELECT units_suspect FROM device_trip_state")) == "kmh_as_mph"
+
+
+async def test_the_gauge_of_trips_under_way_follows_the_driving(worker: Worker) -> None:
+    async def shown() -> float | None:
+        await collect(worker.db)
+        return metrics.REGISTRY.get_sample_value("active_trips_total")
+
+    await assign(worker.db, "dev-2", "DRV002", "2015-01-01T00:00:00Z")
+    assert await shown() == 0
+    first = Drive().go(15.0, 120).samples
+    await worker.send(first)
+    assert await shown() == 1
+    second = Drive(device_id="dev-2", driver_id="DRV002", lat=45.0).go(15.0, 300).samples
+    await worker.send(second)
+    assert await shown() == 2
+    await worker.send(Drive(t_us=first[-1].t_us + 1_000_000, lat=first[-1].latitude or 0.0).stand(400).samples)
+    assert await shown() == 1, "the first one stands and its trip is over"
+    await worker.tick_after(second)
+    assert await shown() == 0
+    assert [trip["status"] for trip in await worker.trips()] == ["completed"] * 2

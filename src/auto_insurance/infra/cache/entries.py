@@ -56,10 +56,10 @@ class Stored(msgspec.Struct, frozen=True, array_like=True):
     entry: Entry
 
 
-def entry_of(body: bytes) -> Entry:
+def entry_of(body: bytes, *, pack: bool = True) -> Entry:
     """Return an answer with its packed form, if that is worth it, and its validator (weak: one for both forms)."""
     packed: bytes | None = None
-    if len(body) >= PACK_FROM:
+    if pack and len(body) >= PACK_FROM:
         packer = zlib.compressobj(PACK_LEVEL, wbits=_GZIP)
         small = packer.compress(body) + packer.flush()
         packed = small if len(small) < len(body) * _WORTH else None

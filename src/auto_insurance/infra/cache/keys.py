@@ -26,6 +26,8 @@ class CacheKey:
     """One line for the documentation."""
     daily: bool = False
     """The answer changes when the day (UTC) does, such as a price that takes effect."""
+    sent: bool = True
+    """It goes out as it is, and is therefore also kept packed."""
 
     def place(self, driver_id: str, variant: str = "") -> Place:
         """Return where the answer about a driver is kept; ``variant`` tells parameters apart."""

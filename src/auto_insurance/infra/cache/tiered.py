@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
 from time import perf_counter
 
 from auto_insurance.infra import metrics
-from auto_insurance.infra.cache.entries import Entry, absent_of, entry_of
+from auto_insurance.infra.cache.entries import Entry, Stored, absent_of, entry_of
 from auto_insurance.infra.cache.keys import Place
 from auto_insurance.infra.cache.l1 import L1, Held
 from auto_insurance.infra.cache.l2 import L2
@@ -29,6 +29,16 @@ class CacheOptions:
     l1_entries: int = 1_000
     l1_ttl_s: float = 60.0
     negative_ttl_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is kept at some places, and what more may be stored under: nothing without generations and ``seen``."""
+
+    entries: Mapping[Place, Entry] = field(default_factory=dict)
+    generations: Mapping[str, bytes] | None = None
+    seen: int | None = None
+    """The number of this process's last purge, from before the look; None if it hears of none."""
 
 
 class ReadCache:
@@ -70,6 +80,35 @@ class ReadCache:
             return Held(await self._built(build), place.marks, self.l1.purges, 0.0)
         flight = (place, self.l1.last(place.marks))
         return await self._flights.run(flight, lambda: self._fetch(place, build))
+
+    async def find(self, places: Sequence[Place]) -> Found:
+        """Return what is kept at these places, in one round trip for all that this process does not hold."""
+        listener = self.listener
+        if listener is None or not listener.live or not places:
+            return Found()
+        seen = self.l1.purges
+        entries = {place: held.entry for place in places if (held := self.peek(place)) is not None}
+        rest = [place for place in places if place not in entries]
+        looked = await self.l2.get_many(rest) if rest and self.l2 is not None and listener.settled else None
+        if looked is None:
+            return Found(entries, None, seen)
+        for place, entry in looked.entries.items():
+            entries[place] = self.hold(place, entry, seen).entry
+        self._l2_hit(len(looked.entries))
+        self._l2_missed(len(rest) - len(looked.entries))
+        return Found(entries, looked.generations, seen)
+
+    async def keep(self, found: Found, bodies: Mapping[Place, bytes]) -> None:
+        """Keep what was made, after ``find``, of rows that were read after it."""
+        if found.seen is None or not bodies:
+            return
+        stored: dict[Place, Stored] = {}
+        for place, body in bodies.items():
+            entry = self.hold(place, entry_of(body, pack=place.key.sent), found.seen).entry
+            if found.generations is not None:
+                stored[place] = Stored([found.generations[mark] for mark in place.marks], entry)
+        if self.l2 is not None and stored:
+            await self.l2.set_many(stored, min(place.key.ttl_s for place in stored))
 
     async def run(self, stop: asyncio.Event) -> None:
         """Hear of purges until ``stop``; without it nothing is kept."""

@@ -75,7 +75,7 @@ async def _fill(cache: ReadCache, wanted: Warmth, chunk: Sequence[str]) -> int:
     if l2 is None or generations is None:
         return 0
     bodies = await wanted.make(chunk)
-    entries = {place: entry_of(body) for place, body in bodies.items()}
+    entries = {place: entry_of(body, pack=place.key.sent) for place, body in bodies.items()}
     by_ttl: dict[float, dict[Place, Stored]] = {}
     for place, entry in entries.items():
         stored = Stored([generations[mark] for mark in place.marks], entry)
