@@ -8,7 +8,7 @@ import sys
 import pytest
 
 HEAVY = ("polars", "numba", "llvmlite", "lightgbm", "matplotlib", "pandas", "scipy", "glum", "alembic")
-OF_THE_API = ("fastapi", "starlette", "jwt", "cryptography")
+OF_THE_API = ("fastapi", "starlette", "jwt")
 
 
 def _loaded(module: str, libraries: tuple[str, ...]) -> str:
