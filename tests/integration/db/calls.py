@@ -344,6 +344,8 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
         {"filters": TripFilter(since=NOW - timedelta(days=30), device_id=DEVICE)},
         {"driver_ids": None, "filters": TripFilter(since=NOW - timedelta(days=3))},
     ),
+    "trips.reads.seen": ({"spans": {DRIVER: (NOW - timedelta(days=365), NOW)}},),
+    "trips.reads.totals_within": ({"spans": {DRIVER: (NOW - timedelta(days=365), NOW)}},),
     "trips.repository.trips_since": ({"wanted": [Since(DEVICE, to_us(NOW - 24 * HOUR), 0)]},),
     "trips.repository.upsert_trips": ({"rows": [_trip()]},),
     "trips.repository_states.put_marks": ({"marks": [Mark(DEVICE, 1, b"")], "keep_us": 1},),
