@@ -41,6 +41,10 @@ _REST = """
 SELECT (SELECT count(*) FROM outbox) + (SELECT count(*) FROM device_trip_state WHERE silence_deadline IS NOT NULL)
      + (SELECT count(*) FROM risk_due_scores)
 """
+_LEFT = """
+SELECT (SELECT count(*) FROM outbox) AS outbox, (SELECT count(*) FROM risk_due_scores) AS due,
+       (SELECT count(*) FROM device_trip_state WHERE silence_deadline IS NOT NULL) AS open_trips
+"""
 _BEHIND = """
 SELECT d.driver_id FROM
     (SELECT driver_id, count(*) AS trips, sum(distance_miles) AS miles, max(end_time) AS last_end
@@ -290,7 +294,11 @@ class System:
 
     def wait_settled(self, within_s: float = 90.0) -> None:
         """Wait until all that was accepted is stored, cut into closed trips, scored and priced."""
-        wait_for(lambda: self.undone() == 0, "everything done", within_s, every_s=0.25)
+        try:
+            wait_for(lambda: self.undone() == 0, "everything done", within_s, every_s=0.25)
+        except AssertionError as error:
+            left = self.fetch(_LEFT)
+            raise AssertionError(f"{error}: {self.undone()} left, {left}") from None
 
     def stored(self, devices: Sequence[str]) -> set[tuple[str, int, str]]:
         """Return the keys of the stored events: device, microseconds, event id."""
@@ -334,7 +342,8 @@ class System:
         Several events of a driver in a moment lead to one score; the newest of each driver rests on all trips as they
         are. ``dead`` letters lie there.
         """
-        assert self.value("SELECT count(*) FROM dead_letters") == dead
+        letters = self.fetch("SELECT group_name, topic, index_in_record, reason, detail FROM dead_letters")
+        assert len(letters) == dead, letters
         handled = "SELECT count(*) FROM handled_events WHERE group_name = $1"
         scores = self.value("SELECT count(*) FROM risk_scores WHERE reason LIKE 'trip.%'")
         published = self.published(topics.TRIPS)
