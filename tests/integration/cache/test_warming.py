@@ -62,13 +62,14 @@ async def statements(container: Container, drivers: int) -> int:
 
 async def test_the_answers_are_those_of_the_reads(container: Container) -> None:
     made = await warm(container.cache, warmth(container), asyncio.Event())
-    assert made == 6 * DRIVERS
+    assert made == 7 * DRIVERS
     by_name = {read.key.name: read for read in reads(container)}
     bodies = await warmth(container).make(["DRV002"])
     assert {place.key.name for place in bodies} == {
         "driver",
         "summary",
         "statistics",
+        "trips",
         "trips_summary",
         "score",
         "price",

@@ -25,7 +25,8 @@ from auto_insurance.infra.http.docs import add_docs
 from auto_insurance.infra.http.errors import MEDIA_TYPE, Problem, install_error_handlers
 from auto_insurance.infra.http.lanes import Lane, LaneMiddleware
 from auto_insurance.infra.http.middleware import RequestMiddleware, SecurityHeadersMiddleware
-from auto_insurance.infra.http.reads import ReadMiddleware, ReadTable
+from auto_insurance.infra.http.reads import ReadMiddleware
+from auto_insurance.infra.http.reads_table import ReadTable
 
 API_PREFIX = "/api/v1"
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
