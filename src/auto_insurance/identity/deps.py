@@ -70,6 +70,15 @@ def rule_about_driver(dependant: Dependant) -> Callable[[Principal, str], Awaita
     return next(filter(None, map(rule_about_driver, dependant.dependencies)), None)
 
 
+def rule_of_staff(dependant: Dependant) -> Callable[[Principal], Awaitable[Principal]] | None:
+    """Return a route's rule about the caller if it is that of staff alone: from the caller to itself; else None."""
+    if auth_rules(dependant) != {"admin", "user"}:
+        return None
+    if getattr(dependant.call, _MARK, None) == "admin":
+        return dependant.call
+    return next(filter(None, map(rule_of_staff, dependant.dependencies)), None)
+
+
 _bearer = HTTPBearer(
     scheme_name="bearer",
     bearerFormat="JWT",

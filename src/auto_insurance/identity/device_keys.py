@@ -20,7 +20,7 @@ from auto_insurance.identity.tokens import DEVICE_KEY_PREFIX, SHOWN_CHARS, diges
 from auto_insurance.infra import acting
 from auto_insurance.infra.db import faults
 from auto_insurance.infra.db.uow import Database, UnitOfWork
-from auto_insurance.infra.single_flight import SingleFlight
+from auto_insurance.infra.together import Together
 from auto_insurance.kernel import clock, ids
 
 log = structlog.get_logger(__name__)
@@ -58,7 +58,8 @@ class DeviceKeyService:
         self._options = options or KeyOptions()
         self._known: LRUCache[bytes, _Entry] = LRUCache(self._options.cached_keys)
         self._unknown: TTLCache[bytes, None] = TTLCache(self._options.cached_keys, ttl=self._options.unknown_s)
-        self._fetches: SingleFlight[bytes, _Entry | None] = SingleFlight()
+        # A fleet that starts or comes back asks for thousands of keys at once.
+        self._fetches: Together[bytes, _Entry] = Together(self._fetch)
         self._away_until = 0.0
 
     async def check(self, key: str) -> DevicePrincipal:
@@ -130,7 +131,7 @@ class DeviceKeyService:
         """Ask the database; fall back on what was known while it is away."""
         if time.monotonic() >= self._away_until:
             try:
-                return await self._fetches.run(key_hash, lambda: self._fetch(key_hash))
+                return await self._fetches.get(key_hash)
             except Exception as error:
                 if not faults.is_transient(error):
                     raise
@@ -140,30 +141,37 @@ class DeviceKeyService:
             raise CredentialsUnavailable
         return before
 
-    async def _fetch(self, key_hash: bytes) -> _Entry | None:
+    async def _fetch(self, hashes: Sequence[bytes]) -> dict[bytes, _Entry]:
         began = time.monotonic()
         async with asyncio.timeout(self._options.lookup_timeout_s), self._db.read() as uow:
-            stored = await repository.find_key(uow, key_hash)
-        if stored is None or (stored.revoked_at is not None and stored.revoked_at <= clock.now()):
-            self._known.pop(key_hash, None)
-            self._unknown[key_hash] = None
-            return None
-        await self._touch(stored)
-        principal = DevicePrincipal(device_id=stored.device_id, driver_id=None, scopes=stored.scopes)
-        entry = _Entry(began, stored.revoked_at, principal)
-        self._known[key_hash] = entry
-        return entry
+            found = await repository.find_keys(uow, hashes)
+        now = clock.now()
+        good = {one: key for one, key in found.items() if key.revoked_at is None or key.revoked_at > now}
+        for key_hash in hashes:
+            if key_hash not in good:
+                self._known.pop(key_hash, None)
+                self._unknown[key_hash] = None
+        await self._touch(good.values())
+        entries = {
+            key_hash: _Entry(
+                began, key.revoked_at, DevicePrincipal(device_id=key.device_id, driver_id=None, scopes=key.scopes)
+            )
+            for key_hash, key in good.items()
+        }
+        self._known.update(entries)
+        return entries
 
-    async def _touch(self, stored: StoredKey) -> None:
-        """Note the use, at most once in ``last_used_resolution``: no write per request."""
+    async def _touch(self, keys: Collection[StoredKey]) -> None:
+        """Note the uses, at most once in ``last_used_resolution``: no write per request."""
         now, resolution = clock.now(), self._options.last_used_resolution
-        if stored.last_used_at is not None and now - stored.last_used_at < resolution:
+        due = [key.key_id for key in keys if key.last_used_at is None or now - key.last_used_at >= resolution]
+        if not due:
             return
         try:
             # In nobody's name: that a use is noted is no change that anybody made.
             with acting.as_system():
                 async with asyncio.timeout(self._options.lookup_timeout_s), self._db.begin() as uow:
-                    await repository.touch_key(uow, stored.key_id, now, resolution)
+                    await repository.touch_keys(uow, due, now, resolution)
         except Exception as error:
             # A statistic: the key is right all the same.
             log.warning("device_key_touch_failed", error=type(error).__name__)

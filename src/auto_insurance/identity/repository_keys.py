@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
-from sqlalchemy import Text, any_, bindparam, func, insert, or_, select, update
+from sqlalchemy import LargeBinary, Text, Uuid, any_, bindparam, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from auto_insurance.identity.models import device_keys
@@ -34,25 +34,27 @@ async def insert_key(
     await uow.conn.execute(insert(device_keys).values(**facts, scopes=sorted(scopes), created_at=clock.now()))
 
 
-async def find_key(uow: UnitOfWork, key_hash: bytes) -> StoredKey | None:
-    """Return the key of that hash, revoked or not."""
+async def find_keys(uow: UnitOfWork, hashes: Collection[bytes]) -> dict[bytes, StoredKey]:
+    """Return those of the keys that exist by their hashes, revoked or not; one statement."""
+    wanted = bindparam("hashes", list(hashes), type_=ARRAY(LargeBinary))
     query = select(
+        device_keys.c.key_hash,
         device_keys.c.key_id,
         device_keys.c.device_id,
         device_keys.c.scopes,
         device_keys.c.revoked_at,
         device_keys.c.last_used_at,
-    ).where(device_keys.c.key_hash == key_hash)
-    row = (await uow.conn.execute(query)).one_or_none()
-    if row is None:
-        return None
-    return StoredKey(
-        key_id=row.key_id,
-        device_id=row.device_id,
-        scopes=frozenset(row.scopes),
-        revoked_at=row.revoked_at,
-        last_used_at=row.last_used_at,
-    )
+    ).where(device_keys.c.key_hash == any_(wanted))
+    return {
+        row.key_hash: StoredKey(
+            key_id=row.key_id,
+            device_id=row.device_id,
+            scopes=frozenset(row.scopes),
+            revoked_at=row.revoked_at,
+            last_used_at=row.last_used_at,
+        )
+        for row in await uow.conn.execute(query)
+    }
 
 
 async def revoke_keys(uow: UnitOfWork, device_ids: Collection[str], at: datetime) -> list[bytes]:
@@ -68,14 +70,16 @@ async def revoke_keys(uow: UnitOfWork, device_ids: Collection[str], at: datetime
     return list((await uow.conn.execute(query)).scalars())
 
 
-async def touch_key(uow: UnitOfWork, key_id: UUID, at: datetime, resolution: timedelta) -> None:
-    """Note a use, unless one as recent as ``resolution`` is noted already."""
-    query = (
-        update(device_keys)
-        .where(device_keys.c.key_id == key_id)
+async def touch_keys(uow: UnitOfWork, key_ids: Collection[UUID], at: datetime, resolution: timedelta) -> None:
+    """Note uses, but where one as recent as ``resolution`` is noted already or somebody else is about to."""
+    wanted = bindparam("key_ids", list(key_ids), type_=ARRAY(Uuid))
+    due = (
+        select(device_keys.c.key_id)
+        .where(device_keys.c.key_id == any_(wanted))
         .where(or_(device_keys.c.last_used_at.is_(None), device_keys.c.last_used_at < at - resolution))
+        .with_for_update(skip_locked=True)
     )
-    await uow.conn.execute(query.values(last_used_at=at))
+    await uow.conn.execute(update(device_keys).where(device_keys.c.key_id.in_(due)).values(last_used_at=at))
 
 
 async def keys_of_device(uow: UnitOfWork, device_id: str, limit: int, offset: int) -> tuple[list[DeviceKey], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -15,11 +16,13 @@ AT_ONCE = 1_000
 class Together(Generic[K, V]):
     """Fetches by key. While one query is under way, those who come later wait for the next one, together.
 
-    ``fetch`` returns what it found by key; a key that is not in it has no value. Its error is everybody's who waited.
+    ``fetch`` returns what it found by key, of ``at_once`` keys at most; a key that is not in it has no value. Its error
+    is everybody's who waited.
     """
 
-    def __init__(self, fetch: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> None:
+    def __init__(self, fetch: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]], at_once: int = AT_ONCE) -> None:
         self._fetch = fetch
+        self._at_once = at_once
         self._waiting: dict[K, asyncio.Future[V | None]] = {}
         self._turn: asyncio.Task[None] | None = None
 
@@ -36,7 +39,7 @@ class Together(Generic[K, V]):
     async def _work(self) -> None:
         try:
             while self._waiting:
-                keys = list(self._waiting)[:AT_ONCE]
+                keys = list(islice(self._waiting, self._at_once))
                 futures = {key: self._waiting.pop(key) for key in keys}
                 try:
                     found = await self._fetch(keys)

@@ -77,6 +77,13 @@ class PortalService:
         rows, total = await queries.list_trips(uow, wanted, page=page, page_size=page_size, after=after)
         return [views.trip_item(row) for row in rows], total
 
+    async def list_trips_many(
+        self, uow: UnitOfWork, driver_ids: Sequence[str], *, page: int, page_size: int
+    ) -> dict[str, tuple[Sequence[TripItem], int]]:
+        """Return the same page of each driver's trips, newest first, and how many there are; one statement."""
+        found = await queries.list_trips_many(uow, driver_ids, page=page, page_size=page_size)
+        return {d: ([views.trip_item(row) for row in rows], total) for d, (rows, total) in found.items()}
+
     async def trip(self, uow: UnitOfWork, driver_id: str, trip_id: UUID, *, max_points: int) -> TripDetail:
         """Return one trip with path, events, score and its effect on the price. Raises ``TripNotFound``."""
         row = await queries.get_trip(uow, driver_id, trip_id)

@@ -232,6 +232,12 @@ class PricingService:
             charged = await self.charge_initial(uow, driver_id)
         return Premiums(charged=charged, indicated=await self.indicated(uow, driver_id))
 
+    async def current_many(self, uow: UnitOfWork, driver_ids: Sequence[str]) -> dict[str, Premiums]:
+        """Return both premiums of those drivers that have a charged one; nothing is made."""
+        charged = await self.latest_many(uow, driver_ids)
+        indicated = await self.latest_many(uow, driver_ids, PremiumKind.INDICATED)
+        return {d: Premiums(charged=one, indicated=indicated.get(d)) for d, one in charged.items()}
+
     async def charged_on(self, uow: UnitOfWork, driver_id: str, on: date) -> Premium | None:
         """Return the charged version that is the price on a day, None before the first."""
         return await repository.charged_on(uow, driver_id, on)

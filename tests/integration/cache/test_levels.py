@@ -46,6 +46,23 @@ async def test_many_who_ask_at_once_wait_for_one_making(pair: Pair) -> None:
     assert rows.reads == 1
 
 
+async def test_those_who_ask_at_once_share_the_commands(pair: Pair, redis: RedisClient) -> None:
+    first, second = pair
+    places = [PRICE.place(f"DRV{number:03d}") for number in range(60)]
+    values = {place: Rows(value=place.driver_id.encode()) for place in places}
+
+    async def commands() -> int:
+        said = await redis.redis.info("commandstats")
+        return sum(int(said.get(f"cmdstat_{name}", {}).get("calls", 0)) for name in ("mget", "get"))
+
+    for one, most in ((first, 6), (second, 3)):
+        before = await commands()
+        found = await asyncio.gather(*(one.get(values[place], place) for place in places))
+        assert found == [values[place].value for place in places]
+        assert await commands() - before <= most
+    assert {rows.reads for rows in values.values()} == {1}
+
+
 async def test_a_write_is_seen_everywhere_as_soon_as_it_is_told(pair: Pair) -> None:
     """Not a moment later: the purge comes back when the other process has dropped its copy."""
     (first, second), rows = pair, Rows()

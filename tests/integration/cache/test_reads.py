@@ -64,8 +64,10 @@ def apps() -> tuple[FastAPI, FastAPI]:
 
 
 @asynccontextmanager
-async def api(database_url: str, valkey: ValkeyServer, app: FastAPI) -> AsyncIterator[Api]:
-    async with product(database_url, REDIS_URL=valkey.connection_url) as container, listening(container.cache):
+async def api(database_url: str, valkey: ValkeyServer, app: FastAPI, **settings: str) -> AsyncIterator[Api]:
+    """One process; ``settings`` by their names in the environment."""
+    own = {"REDIS_URL": valkey.connection_url, **settings}
+    async with product(database_url, **own) as container, listening(container.cache):
         reads = bootstrap.read_table(container, app)
         attach_state(app, AppState(container.database, services=container.services, reads=reads))
         transport = httpx.ASGITransport(app)

@@ -70,6 +70,7 @@ async def test_the_answers_are_those_of_the_reads(container: Container) -> None:
         "features",
         "summary",
         "statistics",
+        "trips",
         "trips_summary",
         "score",
         "price",

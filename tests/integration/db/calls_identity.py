@@ -51,6 +51,8 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     f"{_SESSIONS}.insert_refresh_token": ({"token_hash": b"new"},),
     f"{_SESSIONS}.revoke_sessions": ({"keep": None}, {"keep": uuid("session")}),
     "identity.repository_keys.insert_key": ({"key_hash": b"new", "prefix": "aik_abcdef"},),
+    "identity.repository_keys.find_keys": ({"hashes": [_HASH, b"none"]},),
+    "identity.repository_keys.touch_keys": ({"key_ids": [uuid("key"), uuid("key", 43)]},),
     f"{_KEYS}.insert_api_key": ({"key": _KEY, "key_hash": b"new"},),
     f"{_KEYS}.api_key_state": ({"key_hash": _HASH},),
     f"{_KEYS}.touch_api_keys": ({"used": {uuid("api_key"): NOW, uuid("api_key", 43): NOW}},),

@@ -11,12 +11,13 @@ from tools.routes import routes_of
 
 from auto_insurance.identity.deps import DeviceOrDriver
 from auto_insurance.identity.errors import CredentialsUnavailable, InvalidDeviceKey
-from auto_insurance.identity.schemas import IssuedKey, Scope
+from auto_insurance.identity.schemas import DevicePrincipal, IssuedKey, Scope
 from auto_insurance.identity.service import DeviceKeyService, KeyOptions
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.http.app import API_PREFIX
 from auto_insurance.kernel import clock
 from tests.support.people import People
+from tests.support.statements import counted
 
 
 async def issue(db: Database, keys: DeviceKeyService, *scopes: Scope) -> IssuedKey:
@@ -113,6 +114,26 @@ async def test_other_faults_are_not_taken_for_an_outage(db: Database, monkeypatc
     monkeypatch.setattr(db, "read", broken)
     with pytest.raises(ZeroDivisionError):
         await keys.check(key)
+
+
+async def test_the_keys_of_a_fleet_are_looked_up_together(db: Database) -> None:
+    keys = DeviceKeyService(db)
+    issued = [(await issue(db, keys)).key.get_secret_value() for _ in range(8)]
+    async with db.begin() as uow:
+        await uow.conn.execute(
+            text("UPDATE device_keys SET revoked_at = now() WHERE prefix = :p"), {"p": issued[0][:10]}
+        )
+    with counted(db) as log:
+        found = await asyncio.gather(*(keys.check(key) for key in (*issued, "aik_wrong")), return_exceptions=True)
+    assert [type(one) for one in found] == [InvalidDeviceKey, *[DevicePrincipal] * 7, InvalidDeviceKey]
+    # The driver asks for the form of a type that it meets for the first time.
+    assert len([sql for sql in log if "device_keys" in sql]) == 2, "one look, one note of their use"
+    async with db.read() as uow:
+        query = "SELECT count(*) FROM device_keys WHERE last_used_at IS NOT NULL"
+        assert (await uow.conn.execute(text(query))).scalar_one() == 7
+    with counted(db) as log:
+        await asyncio.gather(*(keys.check(key) for key in issued[1:]))
+    assert list(log) == []
 
 
 async def test_use_is_noted_once_an_hour_and_never_in_the_way(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,3 +78,11 @@ async def test_a_query_has_a_size() -> None:
     together: Together[int, str] = Together(source.fetch)
     await asyncio.gather(*(together.get(key) for key in range(AT_ONCE + 5)))
     assert [len(keys) for keys in source.asked] == [AT_ONCE, 5]
+
+
+async def test_a_query_has_no_more_keys_than_it_may() -> None:
+    source = Source()
+    source.go.set()
+    together: Together[int, str] = Together(source.fetch, 2)
+    assert await asyncio.gather(*(together.get(key) for key in range(5))) == [None, "one", "two", None, None]
+    assert source.asked == [[0, 1], [2, 3], [4]]

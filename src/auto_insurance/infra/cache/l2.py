@@ -23,6 +23,7 @@ from auto_insurance.infra import metrics
 from auto_insurance.infra.cache.entries import MAX_BYTES, Entry, Stored, decode, encode
 from auto_insurance.infra.cache.keys import Place, generation, names_of
 from auto_insurance.infra.redis import Away, RedisClient
+from auto_insurance.infra.together import Together
 
 GENERATION_TTL_S = 2 * 86_400
 """A generation that ends early costs a miss, nothing else."""
@@ -30,6 +31,8 @@ JITTER = 0.1
 """Share of the life that is left to chance, so that what was stored together does not end together."""
 AT_ONCE = 1_000
 """Names per command."""
+READ_AT_ONCE = 100
+"""Answers in one command of readers: none waits for many others'."""
 SCAN_STEP = 500
 MAX_SCANNED = 10_000_000
 """Names that a search looks at before it gives up."""
@@ -56,24 +59,32 @@ class L2:
 
     def __init__(self, redis: RedisClient) -> None:
         self._redis = redis
+        # A command costs this process more than what it carries: those of a moment share one.
+        self._looks: Together[Place, Looked] = Together(self._look, READ_AT_ONCE)
+        self._stores: Together[Place, bool] = Together(self._store, READ_AT_ONCE)
+        self._to_store: dict[Place, tuple[Stored, float]] = {}
 
     async def get(self, place: Place) -> Looked | None:
         """Look for an answer; None if Redis is away. Call it before the rows are read that an answer is made of."""
-        generations = [generation(mark) for mark in place.marks]
         with _timed("get"):
-            found = await self._redis.run(partial(_many, names=[place.name, *generations]))
-            if isinstance(found, Away):
-                return None
-            body, now = found[0], found[1:]
-            if None in now:
-                drawn = await self._draw([name for name, value in zip(generations, now, strict=True) if value is None])
-                if drawn is None:
-                    return None
-                now = [
-                    value if value is not None else drawn[name] for name, value in zip(generations, now, strict=True)
-                ]
-        known = cast("list[bytes]", now)
-        return Looked(_believed(body, known), known)
+            return await self._looks.get(place)
+
+    async def _look(self, places: Sequence[Place]) -> dict[Place, Looked]:
+        named = {place: [generation(mark) for mark in place.marks] for place in places}
+        generations = list(dict.fromkeys(name for names in named.values() for name in names))
+        found = await self._redis.run(partial(_many, names=[*(place.name for place in places), *generations]))
+        if isinstance(found, Away):
+            return {}
+        now = dict(zip(generations, found[len(places) :], strict=True))
+        drawn = await self._draw([name for name, value in now.items() if value is None])
+        if drawn is None:
+            return {}
+        known = cast("dict[str, bytes]", now | drawn)
+        looked = {}
+        for place, body in zip(places, found, strict=False):
+            own = [known[name] for name in named[place]]
+            looked[place] = Looked(_believed(body, own), own)
+        return looked
 
     async def get_many(self, places: Sequence[Place]) -> LookedAtMany | None:
         """Look for several answers in one round trip; None if Redis is away. Call it before the rows are read."""
@@ -111,7 +122,17 @@ class L2:
 
     async def set(self, place: Place, generations: Sequence[bytes], entry: Entry, ttl_s: float) -> None:
         """Store an answer that was made after ``generations`` were looked up."""
-        await self.set_many({place: Stored(list(generations), entry)}, ttl_s)
+        self._to_store[place] = (Stored(list(generations), entry), ttl_s)
+        await self._stores.get(place)
+
+    async def _store(self, places: Sequence[Place]) -> dict[Place, bool]:
+        by_ttl: dict[float, dict[Place, Stored]] = {}
+        for place in places:
+            stored, ttl_s = self._to_store.pop(place)
+            by_ttl.setdefault(ttl_s, {})[place] = stored
+        for ttl_s, rows in by_ttl.items():
+            await self.set_many(rows, ttl_s)
+        return {}
 
     async def set_many(self, stored: Mapping[Place, Stored], ttl_s: float) -> int | None:
         """Store answers in one round trip; returns how many, None if Redis is away."""

@@ -25,7 +25,8 @@ from auto_insurance.infra.http.docs import add_docs
 from auto_insurance.infra.http.errors import MEDIA_TYPE, Problem, install_error_handlers
 from auto_insurance.infra.http.lanes import Lane, LaneMiddleware
 from auto_insurance.infra.http.middleware import RequestMiddleware, SecurityHeadersMiddleware
-from auto_insurance.infra.http.reads import ReadMiddleware, ReadTable
+from auto_insurance.infra.http.reads import ReadMiddleware
+from auto_insurance.infra.http.reads_table import ReadTable
 
 API_PREFIX = "/api/v1"
 _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
@@ -89,12 +90,13 @@ def create_app(
             Middleware(ReadMiddleware),
             Middleware(SecurityHeadersMiddleware),
             Middleware(RequestMiddleware, recorder=recorder),
-            Middleware(GZipMiddleware, minimum_size=PACK_FROM, compresslevel=PACK_LEVEL),
             Middleware(BodyMiddleware, limits=options.limits),
             Middleware(
                 LaneMiddleware,
                 lanes={(method, f"{API_PREFIX}{path}"): lane for (method, path), lane in (lanes or {}).items()},
             ),
+            # Innermost: what takes a lane is answered in a few bytes, and pays for no packing.
+            Middleware(GZipMiddleware, minimum_size=PACK_FROM, compresslevel=PACK_LEVEL),
         ],
     )
     install_error_handlers(app)

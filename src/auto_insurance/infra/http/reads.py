@@ -7,143 +7,31 @@ else is not plain, takes the route. So the two ways can't come to differ in whom
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from fastapi import Request
-from pydantic import BaseModel
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auto_insurance.infra import tracing
-from auto_insurance.infra.cache.keys import CacheKey, Place
 from auto_insurance.infra.cache.l1 import Held
-from auto_insurance.infra.cache.tiered import ReadCache
-from auto_insurance.infra.db.uow import Database, UnitOfWork
 from auto_insurance.infra.http.errors import app_error_handler, unexpected_response
-from auto_insurance.infra.http.lanes import LaneRoute
 from auto_insurance.infra.http.middleware import SAFE, account, request_id_from
+from auto_insurance.infra.http.reads_table import FigureWay, ReadTable, Way
 from auto_insurance.kernel.errors import AppError
 
 log = structlog.get_logger(__name__)
 CACHE_CONTROL = b"private, no-cache"
 """Kept by the caller's own cache alone, and asked for again each time: the validator makes that cheap."""
-_DRIVER = "{driver_id}"
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,63}")
-_NUMBER = re.compile(rb"[0-9]{1,6}")
 _BEARER = b"Bearer "
 _PLAIN = (
     *SAFE,
     (b"cache-control", CACHE_CONTROL),
     (b"vary", b"Authorization, Accept-Encoding"),
 )
-
-
-class Bounds(NamedTuple):
-    """A whole number in the query: its default, and which values take the short way."""
-
-    default: int
-    least: int
-    most: int
-
-
-Numbers = Mapping[str, int]
-Build = Callable[[UnitOfWork, str, Numbers], Awaitable[BaseModel]]
-"""Takes a transaction, a driver and the numbers of the query; returns the route's answer."""
-Authenticate = Callable[[str], Awaitable[Any]]
-Admit = Callable[[Any, str], Awaitable[str]]
-"""Takes the caller and the driver of the path; returns the driver that is meant, or raises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A route about one driver whose answers are kept. ``path`` is under the prefix: ``/drivers/{driver_id}/trips``."""
-
-    path: str
-    key: CacheKey
-    build: Build
-    params: Mapping[str, Bounds] = field(default_factory=dict)
-    writes: bool = False
-    """Whether making the answer may write, such as a first score."""
-    own_only: bool = False
-    """Whether only a driver's own takes the short way: to others the answer is as exact as they may see it."""
-    facet: Callable[[], str] = str
-    """What else an answer depends on in this process, such as the model in use."""
-
-
-class _Way:
-    """A read with its rule and all that can be made ready once."""
-
-    def __init__(self, read: Read, template: str, admit: Admit) -> None:
-        self.read = read
-        self.admit = admit
-        self.template = template
-        self.route = LaneRoute(template)
-        self.numbers = lru_cache(maxsize=1024)(self._numbers)
-
-    def _numbers(self, query: bytes) -> tuple[str, Numbers] | None:
-        """Return the query's numbers and a word for them; None for what the route must judge."""
-        found = {name: bounds.default for name, bounds in self.read.params.items()}
-        given: set[str] = set()
-        for part in query.split(b"&") if query else ():
-            name, _, value = part.decode("latin-1").partition("=")
-            bounds = self.read.params.get(name)
-            if bounds is None or name in given or not _NUMBER.fullmatch(value.encode("latin-1")):
-                return None
-            given.add(name)
-            found[name] = int(value)
-            if not bounds.least <= found[name] <= bounds.most:
-                return None
-        return "-".join(map(str, found.values())), found
-
-
-class ReadTable:
-    """All short ways of reads, by what of the path is not the driver."""
-
-    def __init__(
-        self,
-        cache: ReadCache,
-        database: Database,
-        authenticate: Authenticate,
-        reads: Sequence[tuple[Read, Admit]],
-        prefix: str,
-    ) -> None:
-        self.cache = cache
-        self.authenticate = authenticate
-        self._database = database
-        self._prefix = f"{prefix}/"
-        self._cut = len(self._prefix)
-        self._ways: dict[tuple[str, str], _Way] = {}
-        for read, admit in reads:
-            first, _, rest = read.path.strip("/").partition("/")
-            driver, _, rest = rest.partition("/")
-            if driver != _DRIVER:
-                raise ValueError(f"{read.path} is not about one driver")
-            self._ways[first, rest] = _Way(read, f"{prefix}{read.path}", admit)
-
-    def match(self, path: str) -> tuple[_Way, str] | None:
-        """Return the way for a path and the driver in it."""
-        if not path.startswith(self._prefix):
-            return None
-        parts = path[self._cut :].split("/", 2)
-        if len(parts) < 2:
-            return None
-        way = self._ways.get((parts[0], parts[2] if len(parts) == 3 else ""))
-        # The bare path ends without a slash.
-        if way is None or (len(parts) == 3 and not parts[2]) or not _ID.fullmatch(parts[1]):
-            return None
-        return way, parts[1]
-
-    async def build(self, way: _Way, driver_id: str, numbers: Numbers) -> bytes:
-        """Make an answer from the rows, in a transaction of its own."""
-        begin = self._database.begin if way.read.writes else self._database.read
-        async with begin() as uow:
-            answer = await way.read.build(uow, driver_id, numbers)
-        return answer.model_dump_json(by_alias=True).encode()
 
 
 class _Asked:
@@ -180,66 +68,74 @@ class ReadMiddleware:
             return
         table: ReadTable | None = getattr(scope["app"].state, "reads", None)
         found = table.match(scope["path"]) if table is not None else None
-        if table is None or found is None or not await self._answered(table, *found, scope, receive, send):
+        if table is None or found is None or not await _answered(table, *found, scope, receive, send):
             await self._app(scope, receive, send)
 
-    async def _answered(
-        self, table: ReadTable, way: _Way, named: str, scope: Scope, receive: Receive, send: Send
-    ) -> bool:
-        """Answer if this read is a plain one; False if the route must."""
-        started = perf_counter()
-        asked = _Asked(scope["headers"])
-        query = way.numbers(scope["query_string"])
-        if query is None or asked.secret is None or not asked.secret.startswith(_BEARER):
-            return False
-        try:
-            caller = await table.authenticate(asked.secret[len(_BEARER) :].decode("latin-1"))
-            driver_id = await way.admit(caller, named)
-        except Exception:  # whatever it is, such as a database that is away, the route says it as all routes do
-            return False
-        if way.read.own_only and caller.driver_id != driver_id:
-            return False
-        place = way.read.key.place(driver_id, f"{query[0]}{way.read.facet()}")
-        request_id = request_id_from(asked.request_id)
-        traced = tracing.begin("http_request")
-        held = table.cache.peek(place)
-        if held is not None and held.entry.absent is None:
-            status = await _send(held, asked, request_id, send)
-        else:
-            scope.setdefault("state", {})["request_id"] = request_id
-            tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
-            try:
-                status = await self._made(table, way, place, query[1], held, asked, request_id, (scope, receive, send))
-            finally:
-                structlog.contextvars.reset_contextvars(**tokens)
-        account("GET", way.template, status, perf_counter() - started, request_id)
-        if traced is not None:
-            tracing.finish(traced, f"GET {way.template}", status)
-        return True
 
-    @staticmethod
-    async def _made(
-        table: ReadTable,
-        way: _Way,
-        place: Place,
-        numbers: Numbers,
-        held: Held | None,
-        asked: _Asked,
-        request_id: str,
-        wire: tuple[Scope, Receive, Send],
-    ) -> int:
+async def _answered(
+    table: ReadTable, way: Way | FigureWay, named: str, scope: Scope, receive: Receive, send: Send
+) -> bool:
+    """Answer if this read is a plain one; False if the route must."""
+    started = perf_counter()
+    asked = _Asked(scope["headers"])
+    query = way.numbers(scope["query_string"])
+    if query is None or asked.secret is None or not asked.secret.startswith(_BEARER):
+        return False
+    try:
+        caller = await table.authenticate(asked.secret[len(_BEARER) :].decode("latin-1"))
+        if isinstance(way, FigureWay):
+            await way.admit(caller)
+            driver_id = ""
+        else:
+            driver_id = await way.admit(caller, named)
+            if way.read.own_only and caller.driver_id != driver_id:
+                return False
+    except Exception:  # whatever it is, such as a database that is away, the route says it as all routes do
+        return False
+    request_id = request_id_from(asked.request_id)
+    traced = tracing.begin("http_request")
+    word, numbers = query
+    if isinstance(way, FigureWay):
+        held = way.figures.peek(numbers)
+        make = partial(way.figures.make, numbers)
+    else:
+        place = way.read.key.place(driver_id, f"{word}{way.read.facet()}")
+        held = table.cache.peek(place)
+        make = partial(table.held, way, place, numbers)
+    if held is not None and held.entry.absent is None:
+        status = await _send(held, asked, request_id, send)
+    else:
+        scope.setdefault("state", {})["request_id"] = request_id
+        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
         try:
-            if held is None:
-                held = await table.cache.read(place, lambda: table.build(way, place.driver_id, numbers))
-            held.entry.given()
-        except Exception as error:
-            known = isinstance(error, AppError)
-            request = Request(wire[0])
-            answer = await app_error_handler(request, error) if known else unexpected_response(error, request_id)
-            answer.raw_headers.extend([*_PROBLEM, (b"x-request-id", request_id.encode())])
-            await answer(*wire)
-            return answer.status_code
-        return await _send(held, asked, request_id, wire[2])
+            status = await _made(held, make, asked, request_id, (scope, receive, send))
+        finally:
+            structlog.contextvars.reset_contextvars(**tokens)
+    account("GET", way.template, status, perf_counter() - started, request_id)
+    if traced is not None:
+        tracing.finish(traced, f"GET {way.template}", status)
+    return True
+
+
+async def _made(
+    held: Held | None,
+    make: Callable[[], Awaitable[Held]],
+    asked: _Asked,
+    request_id: str,
+    wire: tuple[Scope, Receive, Send],
+) -> int:
+    try:
+        if held is None:
+            held = await make()
+        held.entry.given()
+    except Exception as error:
+        known = isinstance(error, AppError)
+        request = Request(wire[0])
+        answer = await app_error_handler(request, error) if known else unexpected_response(error, request_id)
+        answer.raw_headers.extend([*_PROBLEM, (b"x-request-id", request_id.encode())])
+        await answer(*wire)
+        return answer.status_code
+    return await _send(held, asked, request_id, wire[2])
 
 
 _PROBLEM = (*SAFE, (b"cache-control", b"no-store"))
