@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from uuid import UUID
 
 import structlog
 
@@ -56,10 +58,20 @@ class AuditService:
         return forgotten
 
     async def page(
-        self, uow: UnitOfWork, wanted: AuditFilter, *, limit: int, offset: int
+        self,
+        uow: UnitOfWork,
+        wanted: AuditFilter,
+        *,
+        limit: int,
+        offset: int,
+        before: tuple[datetime, UUID] | None = None,
     ) -> tuple[Sequence[StoredRow], int]:
-        """Return rows, the newest first, and how many there are."""
-        return await repository.page(uow, wanted, limit, offset), await repository.count(uow, wanted)
+        """Return rows, the newest first, and how many there are. ``before`` goes before the offset."""
+        if before is not None:
+            rows = await repository.page_before(uow, wanted, limit, before)
+        else:
+            rows = await repository.page(uow, wanted, limit, offset)
+        return rows, await repository.count(uow, wanted)
 
     async def walk(self, wanted: AuditFilter, *, limit: int) -> AsyncIterator[StoredRow]:
         """Yield at most ``limit`` rows, the newest first, in short transactions."""
