@@ -12,21 +12,26 @@ from auto_insurance.audit import repository
 from auto_insurance.audit.chain import Anchor, Damage, Fault, export_head, export_line, parse_anchor, verify_lines
 from auto_insurance.audit.recording import PERSONS, record
 from auto_insurance.audit.repository import AuditFilter, StoredRow
+from auto_insurance.audit.retention import AuditMonthBroken, AuditRetention, Month
 from auto_insurance.audit.sequencer import AuditSequencer, SequencerOptions
-from auto_insurance.audit.verifying import Checked, check_all, check_stretch, place, rows_after
+from auto_insurance.audit.verifying import Checked, check_all, check_stretch, closings_at, place, rows_after
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 
 __all__ = [
     "Anchor",
     "AuditFilter",
+    "AuditMonthBroken",
+    "AuditRetention",
     "AuditSequencer",
     "AuditService",
     "Checked",
     "Damage",
     "Fault",
+    "Month",
     "SequencerOptions",
     "StoredRow",
     "check_all",
+    "closings_at",
     "export_head",
     "export_line",
     "parse_anchor",
