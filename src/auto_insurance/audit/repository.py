@@ -136,24 +136,22 @@ async def forget(uow: UnitOfWork, kind: str, ident: str) -> int:
 
 async def head(uow: UnitOfWork) -> Anchor | None:
     """Return the last row of the chain, be it one that left; None if there was none."""
-    return await _place(uow, 2**62)
+    row = (await uow.conn.execute(_PLACE, {"number": 2**62})).one_or_none()
+    return None if row is None else Anchor(row.number, bytes(row.hash))
 
 
 _PLACE = text(
     """
-    (SELECT number, hash FROM audit_log WHERE number <= :number ORDER BY number DESC LIMIT 1)
-    UNION ALL (SELECT last_number, hash FROM audit_closings ORDER BY last_number DESC LIMIT 1)
-    ORDER BY number DESC LIMIT 1
+    SELECT number, hash FROM (
+        (SELECT number, hash FROM audit_log WHERE number <= :number ORDER BY number DESC LIMIT 1)
+        UNION ALL (SELECT last_number, hash FROM audit_closings ORDER BY last_number DESC LIMIT 1)
+    ) AS places ORDER BY number DESC LIMIT 1
     """
 )
 
 
 async def place_at(uow: UnitOfWork, number: int) -> Anchor | None:
     """Return the row with a number, or the last one before it; the last that left, where those are gone."""
-    return await _place(uow, number)
-
-
-async def _place(uow: UnitOfWork, number: int) -> Anchor | None:
     row = (await uow.conn.execute(_PLACE, {"number": number})).one_or_none()
     return None if row is None else Anchor(row.number, bytes(row.hash))
 

@@ -52,12 +52,13 @@ async def last_before(uow: UnitOfWork, number: int, until: datetime) -> int:
 _LEAVE = text(
     """
     WITH gone AS (
-        DELETE FROM audit_log WHERE number IN (
+        DELETE FROM audit_log WHERE number = ANY (ARRAY(
             SELECT number FROM audit_log WHERE number <= :last ORDER BY number LIMIT :size
-        ) RETURNING actor, subject
+        )) RETURNING actor, subject
     ),
     seals AS (
-        DELETE FROM audit_subjects WHERE seal IN (SELECT actor FROM gone UNION ALL SELECT subject FROM gone)
+        DELETE FROM audit_subjects
+        WHERE seal = ANY (ARRAY(SELECT actor FROM gone UNION ALL SELECT subject FROM gone))
     )
     SELECT count(*) FROM gone
     """
