@@ -5,6 +5,8 @@ eight bytes (big-endian) and its bytes; texts are UTF-8, numbers decimal texts. 
 
 * hash of a row: ``auto-insurance audit row 1``, the hash of the row before (32 zero bytes for the first), then number,
   id, at, actor_kind, actor, action, subject_kind, subject_id, subject, request_id, details;
+* digest of a closing: ``auto-insurance audit closing 1``, the digest of the closing before (32 zero bytes for the
+  first), then month, first_number, before, last_number, hash, at;
 * seal of a person: ``auto-insurance audit seal 1``, salt (32 random bytes), then kind, ident, label, address, private.
 
 A row holds seals in place of people (``actor``, ``subject``). What a seal stands for is kept beside the log; when it is
@@ -23,6 +25,7 @@ from typing import Any
 
 ROW_DOMAIN = "auto-insurance audit row 1"
 SEAL_DOMAIN = "auto-insurance audit seal 1"
+CLOSING_DOMAIN = "auto-insurance audit closing 1"
 FORMAT = "auto-insurance-audit-1"
 """Names an export in its first line."""
 SIZE = 32
@@ -81,6 +84,33 @@ class Anchor:
 START = Anchor(0, GENESIS)
 
 
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """A month that left: the rows from ``first_number`` to ``last_number``, all that there were."""
+
+    month: str
+    first_number: int
+    before: bytes
+    """Hash of the row before the first."""
+    last_number: int
+    hash: bytes
+    """Hash of the last row; the first row that is kept hangs on it."""
+    at: str
+    digest: bytes
+
+    @property
+    def rows(self) -> int:
+        """Rows that left."""
+        return self.last_number - self.first_number + 1
+
+
+def close(previous: Closing | None, month: str, after: Anchor, last: Anchor, at: str) -> Closing:
+    """Return the closing of the rows that follow ``after`` up to ``last``."""
+    chained = GENESIS if previous is None else previous.digest
+    parts = (month, after.number + 1, after.hash, last.number, last.hash, at)
+    return Closing(*parts, digest((CLOSING_DOMAIN, chained, *parts)))
+
+
 class Damage(StrEnum):
     """What may be wrong with a chain."""
 
@@ -92,6 +122,8 @@ class Damage(StrEnum):
     """The chain ends before an anchor's number."""
     ANCHOR = "anchor"
     """At the anchor's number the chain has another hash: it was written anew."""
+    CLOSING = "closing"
+    """The record of a month that left was changed, removed or does not fit the one before."""
     SEAL = "seal"
     """What a seal stands for was changed."""
     UNREADABLE = "unreadable"
@@ -167,6 +199,20 @@ class Verifier:
         """The last row seen."""
         return self._last
 
+    def closed(self, closings: Sequence[Closing], anchors: Mapping[int, bytes]) -> None:
+        """Look at the records of what left before ``after``, and compare anchors that lie in them."""
+        place, previous = START, None
+        for one in closings:
+            again = close(previous, one.month, place, Anchor(one.last_number, one.hash), one.at)
+            if again != one:
+                self._fault(one.first_number, Damage.CLOSING, f"the closing of {one.month} was changed or does not fit")
+            known = anchors.get(one.last_number, one.hash)
+            if known != one.hash:
+                self._fault(one.last_number, Damage.ANCHOR, f"row {one.last_number} left with another hash")
+            place, previous = Anchor(one.last_number, one.hash), one
+        if closings and place != self.after:
+            self._fault(place.number + 1, Damage.CLOSING, f"the chain is not taken up where {closings[-1].month} ended")
+
     def take(self, row: Row, opened: Mapping[bytes, Opened]) -> None:
         """Look at the next row, and at what is known behind its seals."""
         self.rows += 1
@@ -224,9 +270,12 @@ class Verifier:
             self.faults.append(Fault(number, damage, detail))
 
 
-def export_head(after: Anchor) -> str:
-    """Return the first line of an export of the rows that follow ``after``."""
-    return canonical({"format": FORMAT, "after": after.number, "hash": after.hash.hex()})
+def export_head(after: Anchor, closings: Sequence[Closing] = ()) -> str:
+    """Return the first line of an export of the rows that follow ``after``; with the closings that end there."""
+    head: dict[str, Any] = {"format": FORMAT, "after": after.number, "hash": after.hash.hex()}
+    if closings:
+        head["closings"] = [_plain(one) for one in closings]
+    return canonical(head)
 
 
 def export_line(row: Row, opened: Mapping[bytes, Opened]) -> str:
@@ -239,12 +288,13 @@ def verify_lines(lines: Iterable[str], anchors: Mapping[int, bytes] | None = Non
     """Verify an export. What is wrong is in the ``faults`` of what is returned; a line that can't be read is one."""
     reading = iter(lines)
     try:
-        after = _head(next(reading, ""))
+        after, closings = _head(next(reading, ""))
     except (ValueError, KeyError, TypeError, AttributeError):
         verifier = Verifier()
         verifier.unreadable("the first line is not that of an export of the audit log")
         return verifier
     verifier = Verifier(after, anchors or {})
+    verifier.closed(closings, anchors or {})
     for place, line in enumerate(reading, 2):
         try:
             row, opened = _parse(line)
@@ -273,18 +323,20 @@ def parse_anchor(text: str) -> Anchor:
     return Anchor(number, value)
 
 
-def _plain(value: Row | Opened) -> dict[str, Any]:
+def _plain(value: Row | Opened | Closing) -> dict[str, Any]:
     return {name: part.hex() if isinstance(part, bytes) else part for name, part in asdict(value).items()}
 
 
-def _head(line: str) -> Anchor:
+def _head(line: str) -> tuple[Anchor, list[Closing]]:
     found = json.loads(line)
     if found["format"] != FORMAT:
         raise ValueError(FORMAT)
-    return parse_anchor(f"{found['after']}:{found['hash']}")
+    closings = [Closing(**_typed(one, _CLOSING)) for one in found.get("closings", ())]
+    return parse_anchor(f"{found['after']}:{found['hash']}"), closings
 
 
-_BYTES = frozenset({"actor", "subject", "hash", "salt"})
+_BYTES = frozenset({"actor", "subject", "hash", "salt", "before", "digest"})
+_NUMBERS = frozenset({"number", "first_number", "last_number"})
 
 
 def _parse(line: str) -> tuple[Row, dict[bytes, Opened]]:
@@ -294,6 +346,7 @@ def _parse(line: str) -> tuple[Row, dict[bytes, Opened]]:
 
 
 _ROW: Sequence[str] = [one.name for one in fields(Row)]
+_CLOSING: Sequence[str] = [one.name for one in fields(Closing)]
 _OPENED: Sequence[str] = [one.name for one in fields(Opened)]
 
 
@@ -302,7 +355,7 @@ def _typed(found: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     if found.keys() != set(names):
         raise ValueError("columns")
     for name, value in found.items():
-        if value is not None and not isinstance(value, int if name == "number" else str):
+        if value is not None and not isinstance(value, int if name in _NUMBERS else str):
             raise ValueError(name)
     return {
         name: bytes.fromhex(value) if name in _BYTES and value is not None else value for name, value in found.items()

@@ -53,3 +53,16 @@ audit_anchors = Table(
     Column("at", DateTime(timezone=True), nullable=False),
 )
 """How far the chain was verified, and its hash there. Copies of these are to be kept elsewhere."""
+
+audit_closings = Table(
+    "audit_closings",
+    metadata,
+    Column("last_number", BigInteger, primary_key=True, autoincrement=False),
+    Column("month", Text, nullable=False),
+    Column("first_number", BigInteger, nullable=False),
+    Column("before", LargeBinary, nullable=False),
+    Column("hash", LargeBinary, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+)
+"""What left: one row per month; the chain is taken up after the last of them."""

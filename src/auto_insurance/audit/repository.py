@@ -135,17 +135,25 @@ async def forget(uow: UnitOfWork, kind: str, ident: str) -> int:
 
 
 async def head(uow: UnitOfWork) -> Anchor | None:
-    """Return the last row of the chain, None if there is none."""
-    query = select(_log.number, _log.hash).where(_log.number.is_not(None)).order_by(_log.number.desc()).limit(1)
-    row = (await uow.conn.execute(query)).one_or_none()
-    return None if row is None else Anchor(row.number, row.hash)
+    """Return the last row of the chain, be it one that left; None if there was none."""
+    row = (await uow.conn.execute(_PLACE, {"number": 2**62})).one_or_none()
+    return None if row is None else Anchor(row.number, bytes(row.hash))
+
+
+_PLACE = text(
+    """
+    SELECT number, hash FROM (
+        (SELECT number, hash FROM audit_log WHERE number <= :number ORDER BY number DESC LIMIT 1)
+        UNION ALL (SELECT last_number, hash FROM audit_closings ORDER BY last_number DESC LIMIT 1)
+    ) AS places ORDER BY number DESC LIMIT 1
+    """
+)
 
 
 async def place_at(uow: UnitOfWork, number: int) -> Anchor | None:
-    """Return the row with a number, or the last one before it; None if there is none."""
-    query = select(_log.number, _log.hash).where(_log.number <= number).order_by(_log.number.desc()).limit(1)
-    row = (await uow.conn.execute(query)).one_or_none()
-    return None if row is None else Anchor(row.number, row.hash)
+    """Return the row with a number, or the last one before it; the last that left, where those are gone."""
+    row = (await uow.conn.execute(_PLACE, {"number": number})).one_or_none()
+    return None if row is None else Anchor(row.number, bytes(row.hash))
 
 
 async def waiting(uow: UnitOfWork, limit: int) -> list[NewRow]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from uuid import UUID
 
 import structlog
 
@@ -10,21 +12,26 @@ from auto_insurance.audit import repository
 from auto_insurance.audit.chain import Anchor, Damage, Fault, export_head, export_line, parse_anchor, verify_lines
 from auto_insurance.audit.recording import PERSONS, record
 from auto_insurance.audit.repository import AuditFilter, StoredRow
+from auto_insurance.audit.retention import AuditMonthBroken, AuditRetention, Month
 from auto_insurance.audit.sequencer import AuditSequencer, SequencerOptions
-from auto_insurance.audit.verifying import Checked, check_all, check_stretch, place, rows_after
+from auto_insurance.audit.verifying import Checked, check_all, check_stretch, closings_at, place, rows_after
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 
 __all__ = [
     "Anchor",
     "AuditFilter",
+    "AuditMonthBroken",
+    "AuditRetention",
     "AuditSequencer",
     "AuditService",
     "Checked",
     "Damage",
     "Fault",
+    "Month",
     "SequencerOptions",
     "StoredRow",
     "check_all",
+    "closings_at",
     "export_head",
     "export_line",
     "parse_anchor",
@@ -56,10 +63,20 @@ class AuditService:
         return forgotten
 
     async def page(
-        self, uow: UnitOfWork, wanted: AuditFilter, *, limit: int, offset: int
+        self,
+        uow: UnitOfWork,
+        wanted: AuditFilter,
+        *,
+        limit: int,
+        offset: int,
+        before: tuple[datetime, UUID] | None = None,
     ) -> tuple[Sequence[StoredRow], int]:
-        """Return rows, the newest first, and how many there are."""
-        return await repository.page(uow, wanted, limit, offset), await repository.count(uow, wanted)
+        """Return rows, the newest first, and how many there are. ``before`` goes before the offset."""
+        if before is not None:
+            rows = await repository.page_before(uow, wanted, limit, before)
+        else:
+            rows = await repository.page(uow, wanted, limit, offset)
+        return rows, await repository.count(uow, wanted)
 
     async def walk(self, wanted: AuditFilter, *, limit: int) -> AsyncIterator[StoredRow]:
         """Yield at most ``limit`` rows, the newest first, in short transactions."""

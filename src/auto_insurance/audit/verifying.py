@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
-from auto_insurance.audit import repository
-from auto_insurance.audit.chain import START, Anchor, Opened, Row, Verifier
+from auto_insurance.audit import repository, repository_closings
+from auto_insurance.audit.chain import START, Anchor, Closing, Opened, Row, Verifier
 from auto_insurance.infra.db.uow import Database, UnitOfWork
 
 PAGE = 2_000
@@ -49,7 +49,13 @@ async def check_all(
     database: Database, known: Mapping[int, bytes] | None = None, *, progress: Progress | None = None
 ) -> Checked:
     """Verify the whole chain against its anchors and those in ``known``, in short transactions."""
-    verifier = Verifier()
+    async with database.read() as uow:
+        closings = await repository_closings.closings(uow)
+        ends = {one.last_number for one in closings}
+        anchors = [one for number in ends for one in await repository.anchors_after(uow, number, 1)]
+    last = closings[-1] if closings else None
+    verifier = Verifier(Anchor(last.last_number, last.hash) if last else START)
+    verifier.closed(closings, {**{one.number: one.hash for one in anchors}, **(known or {})})
     complete = False
     while not complete:
         async with database.read() as uow:
@@ -91,3 +97,10 @@ async def place(database: Database, number: int) -> Anchor:
     """Return the row with a number, or the last one before it; the chain's start if there is none."""
     async with database.read() as uow:
         return await repository.place_at(uow, number) or START
+
+
+async def closings_at(database: Database, number: int) -> list[Closing]:
+    """Return the records of what left, if the rows after a number are all that is kept; else none."""
+    async with database.read() as uow:
+        found = await repository_closings.closings(uow)
+    return found if found and found[-1].last_number == number else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from importlib import import_module
 
-from auto_insurance.audit.service import AuditSequencer, AuditService, SequencerOptions
+from auto_insurance.audit.service import AuditRetention, AuditSequencer, AuditService, SequencerOptions
 from auto_insurance.bootstrap.container import Container, metadata
 from auto_insurance.bootstrap.keys import keys
 from auto_insurance.claims import service as claims_services
@@ -108,6 +108,7 @@ def _compose(container: Container) -> None:
     insurance = policies_composition.compose(settings, database, pricing, drivers, trips, risk)
     container.put(
         AuditService(database),
+        AuditRetention(database, settings.audit.retention_months, settings.audit.retention_dir),
         AuditSequencer(database, SequencerOptions(anchor_file=settings.audit.anchor_file)),
         passwords,
         users,

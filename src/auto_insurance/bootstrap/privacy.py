@@ -53,6 +53,7 @@ HOLDINGS: tuple[Holding, ...] = (
 
 WITHOUT_PERSONS: dict[str, str] = {
     "audit_anchors": "heads of the chain",
+    "audit_closings": "months that left the chain: numbers and hashes",
     "audit_log": "acts; what tells of persons in them is sealed",
     "audit_subjects": "the seals: the audit log breaks them itself",
     "bus_leases": "which consumer reads what",

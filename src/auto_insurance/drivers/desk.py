@@ -70,8 +70,8 @@ class DriverDesk:
         values = change.model_dump(include=change.model_fields_set)
         if change.use is not None:
             values["use"] = change.use.value
-        if values:
-            await repository_desk.update_vehicle(uow, vehicle_id, values)
+        if values and not await repository_desk.update_vehicle(uow, vehicle_id, values):
+            raise VinTaken
         return await self.vehicle(uow, vehicle_id)
 
     async def remove_vehicle(self, uow: UnitOfWork, vehicle_id: str) -> VehicleView:

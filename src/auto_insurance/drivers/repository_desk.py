@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Text, any_, bindparam, delete, exists, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import IntegrityError
 
 from auto_insurance.drivers.models import device_assignments, devices, drivers, vehicles
 from auto_insurance.drivers.schemas import VehicleView
@@ -45,10 +46,17 @@ async def vin_taken(uow: UnitOfWork, vin: str, vehicle_id: str) -> bool:
     return (await uow.conn.execute(query)).scalar_one_or_none() is not None
 
 
-async def update_vehicle(uow: UnitOfWork, vehicle_id: str, values: Mapping[str, Any]) -> None:
-    """Change some columns of a vehicle."""
+async def update_vehicle(uow: UnitOfWork, vehicle_id: str, values: Mapping[str, Any]) -> bool:
+    """Change some columns of a vehicle; return whether its identification number was still free."""
     query = update(vehicles).where(vehicles.c.vehicle_id == vehicle_id).values(**values)
-    uow.touched(Aspect.DRIVER, (await uow.conn.execute(query.returning(vehicles.c.driver_id))).scalars())
+    try:
+        # Two changes at a time may both have found the number free.
+        async with uow.conn.begin_nested():
+            changed = (await uow.conn.execute(query.returning(vehicles.c.driver_id))).scalars().all()
+    except IntegrityError:
+        return False
+    uow.touched(Aspect.DRIVER, changed)
+    return True
 
 
 async def had_device(uow: UnitOfWork, driver_id: str, vehicle_id: str) -> bool:

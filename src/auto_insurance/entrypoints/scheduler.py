@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from auto_insurance import bootstrap
 from auto_insurance.admin.business_metrics import collect
-from auto_insurance.audit.service import AuditSequencer
+from auto_insurance.audit.service import AuditRetention, AuditSequencer
 from auto_insurance.bootstrap import Container
 from auto_insurance.entrypoints import process
 from auto_insurance.identity.service import AuthService
@@ -162,6 +162,7 @@ async def schedule(container: Container, stop: asyncio.Event) -> None:
             ("policies", POLICIES_EVERY_S, lambda: move_policies(container)),
             ("audit_chain", AUDIT_EVERY_S, container.get(AuditSequencer).chain),
             ("audit_anchor", container.settings.audit.anchor_minutes * 60.0, container.get(AuditSequencer).anchor),
+            ("audit_retention", RETENTION_EVERY_S, container.get(AuditRetention).run),
             ("business_metrics", METRICS_EVERY_S, lambda: collect(container.database)),
             ("webhook_metrics", METRICS_EVERY_S, container.get(DeliveryWorker).measure),
         ):

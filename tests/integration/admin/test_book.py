@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 from typing import Any
@@ -138,6 +139,19 @@ async def test_bulk_tells_what_became_of_each(book: Container, staff: httpx.Asyn
     many = await staff.post("/admin/drivers/bulk", json=body | {"ids": ["DRV001"] * 1001})
     assert many.status_code == 422
     assert (await staff.delete("/admin/drivers/DRV001", params={"mode": "deactivate"})).status_code == 409
+
+
+async def test_one_identification_number_at_a_time(book: Container, staff: httpx.AsyncClient) -> None:
+    """Whoever comes second at the same moment is told so, and it is no fault of the server."""
+    for turn in range(5):
+        vin = f"1HGCM82633A0043{turn:02}"
+        vehicles = [f"/admin/vehicles/VEH-DRV00{number}" for number in (2, 3)]
+        changed = await asyncio.gather(*(staff.patch(path, json={"vin": vin}) for path in vehicles))
+        assert sorted(one.status_code for one in changed) == [200, 409]
+        assert {one.json().get("code") for one in changed} == {None, "vin_taken"}
+        new = {"make": "Honda", "model": "Accord", "year": 2019, "use": "commute", "vin": f"1HGCM82633A0053{turn:02}"}
+        made = await asyncio.gather(*(staff.post("/drivers", json={"state": "IL", "vehicle": new}) for _ in range(3)))
+        assert sorted(one.status_code for one in made) == [201, 409, 409]
 
 
 async def test_vehicles_are_changed_and_removed_while_nothing_needs_them(

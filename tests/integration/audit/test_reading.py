@@ -18,6 +18,7 @@ from auto_insurance.entrypoints.cli.acts import operator
 from auto_insurance.entrypoints.cli.main import build_app
 from auto_insurance.identity.deps import current_user
 from auto_insurance.identity.schemas import Principal, Role
+from auto_insurance.infra.http.pagination import encode_cursor
 from auto_insurance.kernel import ids
 from tests.support.acts import STAFF, Office, by_force
 
@@ -70,6 +71,49 @@ async def test_the_routes(office: Office) -> None:
             assert (await client.get(f"/admin/audit{path}")).status_code == 401
             office.app.dependency_overrides[current_user] = lambda: person
             assert (await client.get(f"/admin/audit{path}")).status_code == 403
+
+
+async def test_the_log_is_read_on_by_cursor(office: Office) -> None:
+    async with office.client() as client:
+        for state in ("CA", "CA", "NV", "NV", "NV"):
+            await client.post("/drivers", json={"state": state})
+        first = [one.id for one in reversed(await office.rows())]
+        seen: list[str] = []
+        query: dict[str, Any] = {"limit": 2}
+        while True:
+            answer = await client.get("/admin/audit", params=query)
+            seen += [one["id"] for one in answer.json()]
+            assert len(answer.json()) <= 2
+            # Somebody acts while another reads, and rows get their numbers.
+            await client.post("/drivers", json={"state": "CA"})
+            await office.sequencer.chain()
+            if "X-Next-Cursor" not in answer.headers:
+                break
+            query = {"limit": 2, "skip": 3, "cursor": answer.headers["X-Next-Cursor"]}
+        assert seen == [str(one) for one in first], "each act once, none of those that came later"
+
+        wanted = await client.get("/admin/audit", params={"action": "POST /api/v1/drivers", "limit": 1})
+        rest = {"action": "POST /api/v1/drivers", "cursor": wanted.headers["X-Next-Cursor"]}
+        more = (await client.get("/admin/audit", params=rest)).json()
+        assert len(more) == int(wanted.headers["X-Total-Count"]) - 1 > 5
+        assert {one["action"] for one in more} == {"POST /api/v1/drivers"}
+
+        good = rest["cursor"]
+        for bad in (
+            "x",
+            good[:-3],
+            good[::-1],
+            encode_cursor("trips", 1, "x"),
+            encode_cursor("audit", "x", "y"),
+            "a b",
+        ):
+            refused = await client.get("/admin/audit", params={"cursor": bad})
+            assert refused.status_code == 422, bad
+            assert [one["field"] for one in refused.json()["errors"]] == ["query.cursor"], bad
+        assert (await client.get("/admin/audit", params={"cursor": good, "limit": 101})).status_code == 422
+        person = Principal(user_id=ids.new_uuid(), username="x", roles=frozenset({Role.DRIVER}), driver_id="DRV001")
+        office.app.dependency_overrides[current_user] = lambda: person
+        assert (await client.get("/admin/audit", params={"cursor": good})).status_code == 403
 
 
 def run(url: str, *argv: str, stdin: str | None = None) -> Result:

@@ -229,14 +229,23 @@ async def test_unchanged_answers_are_not_sent_again_and_large_ones_are_packed(tw
         same = await one.get("/pricing/me/breakdown", If_None_Match=said, **headers)
         assert (same.status_code, same.content, same.headers["etag"]) == (304, b"", etag)
     assert (await one.get("/pricing/me/breakdown", If_None_Match='"x"', **headers)).status_code == 200
-    packed = await one.get("/pricing/me/breakdown", Accept_Encoding="br, gzip", **headers)
+    packed = await one.get("/pricing/me/breakdown", Accept_Encoding="gzip, deflate", **headers)
     assert packed.headers["content-encoding"] == "gzip"
     assert packed.json() == whole.json()
     assert int(packed.headers["content-length"]) < len(whole.content) / 2
-    refused = await one.get("/pricing/me/breakdown", Accept_Encoding="gzip;q=0", **headers)
-    assert "content-encoding" not in refused.headers
+    for _ in range(2):
+        smaller = await one.get("/pricing/me/breakdown", Accept_Encoding="br, gzip", **headers)
+        assert (smaller.headers["content-encoding"], smaller.headers["etag"]) == ("br", etag)
+        assert smaller.json() == whole.json()
+        assert int(smaller.headers["content-length"]) < int(packed.headers["content-length"])
+    for said in ("gzip;q=0", "br;q=0, *;q=0", "identity, br;q=0.5", "zstd"):
+        refused = await one.get("/pricing/me/breakdown", Accept_Encoding=said, **headers)
+        assert "content-encoding" not in refused.headers, said
+        assert "Accept-Encoding" in refused.headers["vary"]
     small = await one.get("/drivers/me/statistics", Accept_Encoding="gzip", **headers)
     assert "content-encoding" not in small.headers
+    forced = await one.get("/drivers/me/statistics", Accept_Encoding="gzip, identity;q=0", **headers)
+    assert (forced.headers["content-encoding"], steady(forced)) == ("gzip", steady(small))
     document = await one.ask("GET", "http://test/openapi.json", Accept_Encoding="gzip")
     assert document.headers["content-encoding"] == "gzip"
 

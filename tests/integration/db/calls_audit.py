@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from auto_insurance.audit.chain import Anchor, Opened
+from auto_insurance.audit.chain import START, Anchor, Opened, close
 from auto_insurance.audit.repository import AuditFilter, NewRow
 from auto_insurance.kernel import ids
 
@@ -37,6 +37,15 @@ OF_FUNCTION: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "audit.repository.place_at": ({"number": 42},),
     "audit.repository.put_numbers": ({"links": [(ids.new_uuid(), Anchor(9_999_999, b""))]},),
     "audit.repository.stretch": ({"after": 100},),
+    "audit.repository_closings.add_closing": (
+        {"closing": close(None, "2014-01", START, Anchor(9_999_999, bytes(32)), "x")},
+    ),
+    "audit.repository_closings.first_after": ({"number": 42},),
+    "audit.repository_closings.last_before": (
+        {"number": 42, "until": _NOW},
+        {"number": 42, "until": _NOW - timedelta(days=2)},
+    ),
+    "audit.repository_closings.leave": ({"last": 100, "size": 50},),
 }
 
 ROWS: tuple[tuple[str, int, dict[str, str]], ...] = (
@@ -52,5 +61,9 @@ ROWS: tuple[tuple[str, int, dict[str, str]], ...] = (
         "ident": "'DRV' || lpad((i % 5000)::text, 5, '0')", "label": "'user' || i % 5000", "salt": "sha256('x')",
     }),
     ("audit_anchors", 5_000, {"number": "i", "hash": "sha256('x')", "at": "now()"}),
+    ("audit_closings", 200, {
+        "last_number": "i", "month": "'2014-01'", "first_number": "i", "before": "sha256('x')",
+        "hash": "sha256('x')", "at": "'x'", "digest": "sha256('x')",
+    }),
 )  # fmt: skip
 """Tables, rows, and the SQL of their columns; see ``filling``."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
@@ -18,6 +20,7 @@ from auto_insurance.identity.permissions import Permission
 from auto_insurance.identity.schemas import Principal
 from auto_insurance.infra.http.deps import ReadTx, service
 from auto_insurance.infra.http.errors import problems
+from auto_insurance.infra.http.pagination import Cursor, decode_cursor, encode_cursor
 
 router = APIRouter(prefix="/admin/audit", tags=["admin"])
 Audit = Annotated[AuditService, service(AuditService)]
@@ -27,6 +30,8 @@ MAX_CSV_ROWS = 100_000
 CSV_PIECE = 500
 """Rows that are sent together."""
 _PROBLEMS = problems(401, 403, 422, 503)
+FEED = "audit"
+"""Names this list in its cursors."""
 
 
 async def _wanted(
@@ -53,7 +58,23 @@ async def _wanted(
 Wanted = Annotated[AuditFilter, Depends(_wanted)]
 
 
-@router.get("", summary="Who did what", responses=_PROBLEMS)
+@router.get(
+    "",
+    summary="Who did what",
+    responses={
+        **_PROBLEMS,
+        200: {
+            "headers": {
+                "X-Total-Count": {"description": "Acts in the whole list.", "schema": {"type": "integer"}},
+                "X-Next-Cursor": {
+                    "description": "Send it as `cursor` for the acts before these; not there where the list ends.",
+                    "schema": {"type": "string"},
+                    "example": encode_cursor(FEED, datetime(2026, 3, 1, 12, tzinfo=UTC), UUID(int=1)),
+                },
+            }
+        },
+    },
+)
 async def list_acts(
     auditor: Auditor,
     uow: ReadTx,
@@ -62,10 +83,18 @@ async def list_acts(
     response: Response,
     skip: Annotated[int, Query(ge=0, le=10_000_000, description="Rows before the first.")] = 0,
     limit: Annotated[int, Query(ge=1, le=100, description="Rows at most.")] = 100,
+    cursor: Cursor = None,
 ) -> list[AuditItem]:
-    """List acts, the newest first; `X-Total-Count` says how many there are. Who was erased is not named."""
-    found, total = await audit.page(uow, wanted, limit=limit, offset=skip)
+    """List acts, the newest first; `X-Total-Count` says how many there are. Who was erased is not named.
+
+    Read on with `X-Next-Cursor` of the answer as `cursor`: what is done meanwhile moves nothing.
+    `skip` does not count then.
+    """
+    before = None if cursor is None else decode_cursor(FEED, cursor, tuple[datetime, UUID])
+    found, total = await audit.page(uow, wanted, limit=limit, offset=skip, before=before)
     response.headers["X-Total-Count"] = str(total)
+    if len(found) == limit:
+        response.headers["X-Next-Cursor"] = encode_cursor(FEED, found[-1].row.at, found[-1].row.id)
     return [AuditItem.of(one) for one in found]
 
 

@@ -65,10 +65,10 @@ def export(
         fail(f"{output} cannot be written: {error.strerror}")
 
     async def work(container: Container) -> Anchor:
-        from auto_insurance.audit.service import place, rows_after  # noqa: PLC0415 - slow to load, not for --help
+        from auto_insurance.audit.service import closings_at, place, rows_after  # noqa: PLC0415 - slow to load, not for --help
 
         last = await place(container.database, after)
-        out.write(export_head(last) + "\n")
+        out.write(export_head(last, await closings_at(container.database, last.number)) + "\n")
         with _bar("Exporting") as bar:
             task = bar.add_task("rows", total=None)
             async for row, opened in rows_after(container.database, last.number):

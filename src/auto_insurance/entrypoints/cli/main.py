@@ -9,6 +9,8 @@ import typer
 
 from auto_insurance.entrypoints.cli.acts import as_act
 from auto_insurance.entrypoints.cli.admin import config, migrate, version
+from auto_insurance.entrypoints.cli.auditmonths import drop as drop_audit
+from auto_insurance.entrypoints.cli.auditmonths import months as audit_months
 from auto_insurance.entrypoints.cli.audits import anchor as audit_anchor
 from auto_insurance.entrypoints.cli.audits import export as export_audit
 from auto_insurance.entrypoints.cli.audits import verify as verify_audit
@@ -135,6 +137,8 @@ _GROUPS: tuple[tuple[str, str, tuple[tuple[str, Command, tuple[str, ...]], ...]]
             ("verify", verify_audit, ("", "--anchor anchors.jsonl", "--file audit.jsonl --anchor 1200:9f86d0...")),
             ("export", export_audit, ("-o audit.jsonl", "-o - --after 1200")),
             ("anchor", audit_anchor, ("",)),
+            ("months", audit_months, ("", "--before 2016-01")),
+            ("drop", drop_audit, ("--dry-run", "--to /mnt/audit", "--before 2016-01 --without-copy")),
         ),
     ),
     ("claims", "Claims and their evidence.", (("verify", verify_claims, ("", "--json")),)),

@@ -16,3 +16,9 @@ class AuditSettings(Group):
     anchor_file: Path | None = setting(
         "AUDIT_ANCHOR_FILE", None, "File that anchors are added to, on a disk that this machine can't overwrite."
     )
+    retention_months: int = setting(
+        "AUDIT_RETENTION_MONTHS", 120, "Whole months that the audit log keeps; older ones leave.", ge=12, le=1200
+    )
+    retention_dir: Path | None = setting(
+        "AUDIT_RETENTION_DIR", None, "Directory that a month of the audit log is written to before it leaves."
+    )

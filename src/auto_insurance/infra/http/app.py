@@ -12,16 +12,15 @@ from fastapi.params import Depends as DependsParameter
 from fastapi.routing import APIRoute
 from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import StatefulLifespan
 
 from auto_insurance.infra import acting
-from auto_insurance.infra.cache.entries import PACK_FROM, PACK_LEVEL
 from auto_insurance.infra.db.uow import Database
 from auto_insurance.infra.health import HealthRegistry, Lifecycle
 from auto_insurance.infra.http import ops
 from auto_insurance.infra.http.bodies import BodyLimits, BodyMiddleware
 from auto_insurance.infra.http.docs import add_docs
+from auto_insurance.infra.http.encodings import PackMiddleware
 from auto_insurance.infra.http.errors import MEDIA_TYPE, Problem, install_error_handlers
 from auto_insurance.infra.http.lanes import Lane, LaneMiddleware
 from auto_insurance.infra.http.middleware import RequestMiddleware, SecurityHeadersMiddleware
@@ -96,7 +95,7 @@ def create_app(
                 lanes={(method, f"{API_PREFIX}{path}"): lane for (method, path), lane in (lanes or {}).items()},
             ),
             # Innermost: what takes a lane is answered in a few bytes, and pays for no packing.
-            Middleware(GZipMiddleware, minimum_size=PACK_FROM, compresslevel=PACK_LEVEL),
+            Middleware(PackMiddleware, secret=f"{API_PREFIX}/auth/"),
         ],
     )
     install_error_handlers(app)

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ASKED = ("Authorization", "Content-Type", "Idempotency-Key", "If-None-Match", "X-API-Key", "X-Request-ID")
-TOLD = ("ETag", "Retry-After", "X-Request-ID", "X-Total-Count")
+TOLD = ("ETag", "Retry-After", "X-Next-Cursor", "X-Request-ID", "X-Total-Count")
 REMEMBERED_S = 600
 
 

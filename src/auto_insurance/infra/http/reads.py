@@ -17,7 +17,9 @@ from fastapi import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auto_insurance.infra import tracing
+from auto_insurance.infra.cache.entries import Entry
 from auto_insurance.infra.cache.l1 import Held
+from auto_insurance.infra.http.encodings import PLAIN, brotli_of, wanted
 from auto_insurance.infra.http.errors import app_error_handler, unexpected_response
 from auto_insurance.infra.http.middleware import SAFE, account, request_id_from
 from auto_insurance.infra.http.reads_table import FigureWay, ReadTable, Way
@@ -37,12 +39,12 @@ _PLAIN = (
 class _Asked:
     """The headers that matter, found in one pass."""
 
-    __slots__ = ("gzip", "request_id", "secret", "seen")
+    __slots__ = ("packed", "request_id", "secret", "seen")
 
     def __init__(self, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self.secret: bytes | None = None
         self.seen = b""
-        self.gzip = False
+        self.packed = PLAIN
         self.request_id = b""
         for name, value in headers:
             if name == b"authorization":
@@ -51,7 +53,7 @@ class _Asked:
             elif name == b"if-none-match":
                 self.seen = value
             elif name == b"accept-encoding":
-                self.gzip = b"gzip" in value and b"gzip;q=0" not in value.replace(b" ", b"")
+                self.packed = wanted(value)
             elif name == b"x-request-id":
                 self.request_id = self.request_id or value
 
@@ -79,7 +81,7 @@ async def _answered(
     started = perf_counter()
     asked = _Asked(scope["headers"])
     query = way.numbers(scope["query_string"])
-    if query is None or asked.secret is None or not asked.secret.startswith(_BEARER):
+    if query is None or asked.packed.always or asked.secret is None or not asked.secret.startswith(_BEARER):
         return False
     try:
         caller = await table.authenticate(asked.secret[len(_BEARER) :].decode("latin-1"))
@@ -148,8 +150,9 @@ async def _send(held: Held, asked: _Asked, request_id: str, send: Send) -> int:
     entry = held.entry
     if asked.seen and _same(entry.etag, asked.seen):
         status, headers, body = 304, ready.unchanged, b""
-    elif asked.gzip and entry.packed is not None:
-        status, headers, body = 200, ready.packed, entry.packed
+    elif asked.packed.coding is not None and entry.packed is not None:
+        status = 200
+        headers, body = ready.brotli(entry) if asked.packed.coding == b"br" else (ready.packed, entry.packed)
     else:
         status, headers, body = 200, ready.plain, entry.body
     start: dict[str, Any] = {
@@ -162,18 +165,30 @@ async def _send(held: Held, asked: _Asked, request_id: str, send: Send) -> int:
     return status
 
 
-class _Ready:
-    """Headers of an answer, made once."""
+Headers = tuple[tuple[bytes, bytes], ...]
 
-    __slots__ = ("packed", "plain", "unchanged")
+
+class _Ready:
+    """Headers of an answer, made once, and its form in brotli, made for the first who asks for it."""
+
+    __slots__ = ("_brotli", "_kind", "packed", "plain", "unchanged")
 
     def __init__(self, held: Held) -> None:
         entry = held.entry
         self.unchanged = (*_PLAIN, (b"etag", entry.etag))
-        kind = (*self.unchanged, (b"content-type", b"application/json"))
+        self._kind = kind = (*self.unchanged, (b"content-type", b"application/json"))
         self.plain = (*kind, (b"content-length", b"%d" % len(entry.body)))
         packed = len(entry.packed or b"")
         self.packed = (*kind, (b"content-encoding", b"gzip"), (b"content-length", b"%d" % packed))
+        self._brotli: tuple[Headers, bytes] | None = None
+
+    def brotli(self, entry: Entry) -> tuple[Headers, bytes]:
+        """Return headers and body in brotli. Here and not in Redis: storing costs no more, values are no larger."""
+        if self._brotli is None:
+            body = brotli_of(entry.body)
+            length = (b"content-length", b"%d" % len(body))
+            self._brotli = (*self._kind, (b"content-encoding", b"br"), length), body
+        return self._brotli
 
 
 def _same(etag: bytes, seen: bytes) -> bool:
