@@ -76,5 +76,24 @@ async def test_a_broker_killed_under_load_loses_nothing(
     assert max(waits) < 4.0
 
 
+@pytest.mark.timeout(60)
+async def test_offsets_are_known_again_right_after_a_restart(broker: KafkaBroker, open_log: OpenLog) -> None:
+    """What the client knew of the leaders is older than they are: a look at the topics makes it learn."""
+    log = open_log()
+    await log.ensure_topics([SPEC])
+    await log.append([NewRecord(SPEC.name, f"key-{number}", b"1") for number in range(8)])
+    assert sum((await log.end_offsets(SPEC.name)).values()) == 8
+    await asyncio.to_thread(broker.kill)
+    await asyncio.to_thread(broker.start)
+
+    async def known() -> bool:
+        try:
+            return sum((await log.end_offsets(SPEC.name)).values()) == 8
+        except LogUnavailable:
+            return False
+
+    await eventually(known, 10)
+
+
 async def _true(value: bool) -> bool:
     return value

@@ -53,7 +53,7 @@ def stage(request: pytest.FixtureRequest, new_system: NewSystem, postgres_server
 
 
 def _server(stack: ExitStack, folder: Path) -> EmbeddedPostgres:
-    server = EmbeddedPostgres(folder, fast=True)
+    server = EmbeddedPostgres(folder)  # with its usual durability: it is killed
     server.start()
     stack.callback(server.stop)
     return server

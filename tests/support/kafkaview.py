@@ -32,6 +32,7 @@ class KafkaView:
                 for done in self._client.list_offsets(asked, request_timeout=_WAIT_S).values()
             )
         except KafkaException:
+            self._client = AdminClient(self._config)  # after a restart it would go on asking by the leaders of before
             return UNKNOWN
 
     def ids(self, topic: str) -> set[str]:

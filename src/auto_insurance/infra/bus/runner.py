@@ -25,8 +25,8 @@ from auto_insurance.infra.bus.models import consumer_status
 from auto_insurance.infra.bus.processor import Processor
 from auto_insurance.infra.bus.progress import Lag, Progress
 from auto_insurance.infra.bus.protocol import Consumer, EventLog, Record, TopicPartition
+from auto_insurance.infra.bus.shared_clock import SharedClock
 from auto_insurance.infra.db.uow import Database, UnitOfWork
-from auto_insurance.kernel import clock
 
 log = structlog.get_logger(__name__)
 MIB = 1024 * 1024
@@ -85,6 +85,7 @@ class Runner:
         self._storing = asyncio.Lock()
         """Held by a transaction: partitions come and go between transactions only."""
         self._look: asyncio.Task[tuple[Mapping[TopicPartition, int], datetime]] | None = None
+        self._clock = SharedClock()
         self._tick_at = 0.0
         self._status_at = 0.0
 
@@ -123,6 +124,7 @@ class Runner:
             starts |= {tp: offsets.Start(topic_id, first[tp]) for tp in partitions if tp.topic == topic}
         async with self._database.begin() as uow:
             claims = await offsets.load(uow, self._handler.group, starts)
+            await self._clock.compare(uow)
         self._progress.assigned(claims)
         return {tp: claim.next_offset for tp, claim in claims.items()}
 
@@ -194,7 +196,7 @@ class Runner:
             return
         if self._look is None and time.monotonic() >= self._tick_at:
             self._tick_at = time.monotonic() + self._options.tick_interval_s
-            self._look = asyncio.create_task(_look(consumer), name="lag")
+            self._look = asyncio.create_task(_look(consumer, self._clock), name="lag")
         # How far the log reaches is asked beside the work; who has nothing to do may wait for the answer.
         if self._look is not None and (self._look.done() or not records):
             look, self._look = self._look, None
@@ -218,6 +220,7 @@ class Runner:
         try:
             async with self._database.begin() as uow:
                 await offsets.verify(uow, self._handler.group, self._progress.claims)
+                await self._clock.compare(uow)
                 await self._handler.tick(uow, self._progress.caught_up())
                 await self._report(uow)
         except BaseException as error:
@@ -265,8 +268,8 @@ class Runner:
             log.warning("consumer_paused", group=group, error=type(error).__name__, pause_s=pause)
 
 
-async def _look(consumer: Consumer) -> tuple[Mapping[TopicPartition, int], datetime]:
-    at = clock.now()  # before the look: what arrives after it is not covered
+async def _look(consumer: Consumer, shared: SharedClock) -> tuple[Mapping[TopicPartition, int], datetime]:
+    at = shared.now()  # before the look: what arrives after it is not covered
     return await consumer.end_offsets(), at
 
 
