@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +14,8 @@ from auto_insurance.contracts import topics
 from auto_insurance.infra.bus.deadletters import DeadLetter, add_dead_letters
 from auto_insurance.telematics.service import MonthJobRunner
 from tests.integration.admin.conftest import value
-from tests.support.product import SECRET
+from tests.integration.partitions.conftest import MONTH, content, fill
+from tests.support.product import SECRET, product
 
 EVENT = b'{"device_id": "DEV-1"}'
 
@@ -103,6 +105,26 @@ async def test_months_leave_and_come_back_in_the_background(
     jobs = await staff.get("/admin/partitions/jobs")
     assert jobs.headers["X-Total-Count"] == "2"
     assert (await staff.post("/admin/partitions/2020-13/archive")).status_code == 422
+
+
+async def test_a_month_with_events_leaves_and_comes_back_whole(
+    container: Container, staff: httpx.AsyncClient, tmp_path: Path
+) -> None:
+    async with product(container.settings.database.url.get_secret_value(), DATA_DIR=str(tmp_path)) as keeping:  # type: ignore[union-attr]
+        db, name = keeping.database, str(MONTH)
+        await fill(db)
+        before = await content(db)
+        assert before.rows == 2000
+        queued = await staff.post(f"/admin/partitions/{name}/archive")
+        done = await work(keeping, staff, queued.json()["job_id"])
+        assert (done["status"], done["result"]) == ("done", "archived"), done
+        months = {month["month"]: month for month in (await staff.get("/admin/partitions")).json()["items"]}
+        assert months[name]["status"] == "archived"
+        assert (await content(db)).rows == 0
+        queued = await staff.post(f"/admin/partitions/{name}/restore")
+        done = await work(keeping, staff, queued.json()["job_id"])
+        assert (done["status"], done["result"]) == ("done", "restored"), done
+        assert await content(db) == before
 
 
 async def test_consumers_and_settings(container: Container, staff: httpx.AsyncClient) -> None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic
 
+from sqlalchemy import event
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
 from auto_insurance.infra.metrics import CountedPool
 
@@ -27,6 +32,9 @@ class EngineOptions:
     application_name: str = "auto-insurance"
 
 
+RESTED_S = 1.0
+"""A connection that was given back within this is given out again unasked."""
+_USED_AT = "auto_insurance_used_at"
 DRIVER_GRACE_S = 2.0
 """How much later than the server the driver gives a statement up."""
 
@@ -41,13 +49,12 @@ def async_url(url: str) -> str:
 
 def create_engine(options: EngineOptions) -> AsyncEngine:
     """Return an engine. Connects lazily: the database need not be up."""
-    return create_async_engine(
+    engine = create_async_engine(
         async_url(options.url),
         pool_size=options.pool_size,
         max_overflow=options.max_overflow,
         pool_timeout=options.pool_timeout_s,
         pool_recycle=options.pool_recycle_s,
-        pool_pre_ping=True,
         poolclass=CountedPool,
         # Errors are logged, and parameters hold personal data.
         hide_parameters=True,
@@ -65,3 +72,29 @@ def create_engine(options: EngineOptions) -> AsyncEngine:
             },
         },
     )
+    _ping_what_rested(engine)
+    return engine
+
+
+def _ping_what_rested(engine: AsyncEngine) -> None:
+    """Ask a connection whether it lives before it is given out, unless it was in use a moment ago.
+
+    As the pool's own pre-ping, which asks each time: a round trip, half of what a short read costs.
+    """
+    dialect = engine.sync_engine.dialect
+
+    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine.sync_engine, "checkin")
+    def used(_connection: DBAPIConnection | None, record: ConnectionPoolEntry) -> None:
+        record.info[_USED_AT] = monotonic()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def look(connection: DBAPIConnection, record: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
+        if monotonic() - record.info.get(_USED_AT, -RESTED_S) < RESTED_S:
+            return
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as error:
+            if dialect.is_disconnect(error, connection, None):
+                raise InvalidatePoolError from error  # the pool takes a new one, and so will all who rested as long
+            raise
