@@ -175,10 +175,10 @@ class KafkaSettings(Group):
         "KAFKA_BATCH_RECORDS", 10_000, "Records that a consumer stores in one transaction at most.", ge=1, le=100_000
     )
     batch_bytes: int = setting(
-        "KAFKA_BATCH_BYTES", 2 * MIB, "Bytes of records above which a batch is closed.", ge=64 * 1024, le=64 * MIB
+        "KAFKA_BATCH_BYTES", 4 * MIB, "Bytes of records above which a batch is closed.", ge=64 * 1024, le=64 * MIB
     )
     batch_wait_ms: int = setting(
-        "KAFKA_BATCH_WAIT_MS", 20, "Milliseconds that a batch which is not full waits for company.", ge=0, le=1000
+        "KAFKA_BATCH_WAIT_MS", 100, "Milliseconds that a batch which is not full waits for company.", ge=0, le=1000
     )
     session_timeout_s: float = setting(
         "KAFKA_SESSION_TIMEOUT_S",
