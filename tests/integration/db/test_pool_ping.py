@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from sqlalchemy import exc as sa
@@ -47,7 +48,12 @@ async def test_one_that_rested_and_is_dead_is_replaced_unseen(
 async def test_one_used_a_moment_ago_is_not_asked(engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
     ping = engine.sync_engine.dialect.do_ping
-    monkeypatch.setattr(engine.sync_engine.dialect, "do_ping", lambda one: asked.append(one) or ping(one))
+
+    def counted(connection: Any) -> bool:
+        asked.append(connection)
+        return bool(ping(connection))
+
+    monkeypatch.setattr(engine.sync_engine.dialect, "do_ping", counted)
     monkeypatch.setattr(engines, "RESTED_S", 3600.0)
     first = await _pid(engine)
     assert [await _pid(engine) for _ in range(3)] == [first] * 3
