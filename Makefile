@@ -38,8 +38,8 @@ check: setup format-check lint types imports deps test ## What CI runs: format, 
 
 faults: setup ## Break things while it runs, on both engines (FAULTS_REPEAT=3 for three rounds); writes docs/reliability.md
 	@mkdir -p .cache && rm -f .cache/faults.jsonl
-	@FAULTS_ROWS=$(CURDIR)/.cache/faults.jsonl $(BIN)/python -m pytest -m "faults or slow" --durations=20 tests/pipeline
-	@FAULTS_ROWS=/dev/null $(BIN)/python -m pytest -m faults tests --ignore tests/pipeline/test_faults.py
+	@FAULTS_ROWS=$(CURDIR)/.cache/faults.jsonl $(BIN)/python -m pytest -m "faults or slow" -n 2 --dist worksteal --durations=20 tests/pipeline
+	@FAULTS_ROWS=/dev/null $(BIN)/python -m pytest -m faults -n 2 --dist worksteal tests --ignore tests/pipeline/test_faults.py
 	@$(BIN)/python -m tools.reliability .cache/faults.jsonl
 
 .PHONY: format-check
